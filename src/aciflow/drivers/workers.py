@@ -1,0 +1,91 @@
+"""
+A few daemon threads that run what is given to them.
+
+``concurrent.futures`` is not enough here: its threads are joined before ``atexit`` functions run, and
+some interpreters refuse new threads from then on, yet what a process launched must still be deleted at
+that point. So threads are daemons, idle ones stay, and where none can be had the caller runs the work
+itself.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+
+from collections.abc import Callable
+from typing import Any
+
+
+__all__ = ["Workers"]
+
+
+class Workers:
+    """
+    A pool of at most ``limit`` daemon threads, started when there is work for them.
+
+    Args:
+        limit: The most threads.
+        name: Prefix of the threads' names.
+    """
+
+    def __init__(self, limit: int, name: str) -> None:
+        self._limit = limit
+        self._name = name
+        self._pid = os.getpid()
+        self._reset()
+
+    def _reset(self) -> None:
+        self._lock = threading.Lock()
+        self._jobs: queue.SimpleQueue[Callable[[], Any] | None] = queue.SimpleQueue()
+        self._threads = 0
+        self._idle = 0
+        self._closed = False
+
+    def submit(self, work: Callable[[], Any]) -> None:
+        """Run ``work`` soon, in some thread. It must not raise: nobody would hear of it."""
+        if os.getpid() != self._pid:  # a fork has none of the threads
+            self._pid = os.getpid()
+            self._reset()
+        with self._lock:
+            if self._idle > 0:
+                self._idle -= 1
+                start = inline = False
+            else:
+                start = self._threads < self._limit and not self._closed
+                inline = self._closed
+                self._threads += start
+        if start:
+            thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the interpreter is shutting down, or there are too many
+                with self._lock:
+                    self._threads -= 1
+                    inline = self._threads == 0
+        if inline:
+            work()
+        else:
+            self._jobs.put(work)
+
+    def _run(self) -> None:
+        while True:
+            work = self._jobs.get()
+            if work is None:
+                return
+            try:
+                work()
+            finally:
+                del work  # a result must not be kept alive by an idle thread
+                with self._lock:
+                    self._idle += 1
+
+    def close(self) -> None:
+        """End the threads once they are idle. Work given afterwards runs in the caller's thread."""
+        with self._lock:
+            self._closed = True
+            threads = self._threads
+            self._threads = 0
+            self._idle = 0
+        for _ in range(threads):
+            self._jobs.put(None)
