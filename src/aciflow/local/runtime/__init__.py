@@ -1,0 +1,1 @@
+"""What really runs a group's containers: an engine, or a simulation of ACI's timing."""
