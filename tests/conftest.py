@@ -1,0 +1,122 @@
+"""
+What every test gets: a state directory of its own, no Azure account, and nothing left behind.
+
+Tests marked ``engine`` or ``corpus`` are skipped on a machine that lacks it, with the remedy. Where
+``CI=true`` they fail instead: there, a test that did not run would be a test that nobody noticed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from tests.images import WEB, Engine, find_engine
+
+
+ROOT = Path(__file__).parent.parent
+CI = os.environ.get("CI") == "true"
+CHECK_LEFT = CI or os.environ.get("ACIFLOW_CHECK_LEFT") == "1"
+
+NO_ENGINE = (
+    "no container engine answers; start Docker or Podman, or set DOCKER_HOST "
+    "(Debian, as root: apt-get install docker.io; dockerd &)"
+)
+NO_CORPUS = "no corpus of recordings at {}; set ACIFLOW_CORPUS to where it is"
+
+_numbers = itertools.count()
+
+
+def _corpus() -> Path:
+    return Path(os.environ.get("ACIFLOW_CORPUS") or ROOT.parent / "shared" / "corpus")
+
+
+def _missing(reason: str) -> NoReturn:
+    if CI:
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+class _Engine:
+    """Looked for once a session, when the first test asks."""
+
+    _found: Engine | None = None
+    _looked = False
+
+    @classmethod
+    def get(cls) -> Engine | None:
+        if not cls._looked:
+            cls._looked = True
+            cls._found = find_engine()
+        return cls._found
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip, or in CI fail, what this machine cannot run."""
+    if item.get_closest_marker("engine") and _Engine.get() is None:
+        _missing(NO_ENGINE)
+    if item.get_closest_marker("corpus") and not _corpus().is_dir():
+        _missing(NO_CORPUS.format(_corpus()))
+
+
+@pytest.fixture(autouse=True)
+def _own_world(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees the user's Azure login or local endpoint, or another test's."""
+    directory = tmp_path_factory.getbasetemp() / f"world-{next(_numbers)}"  # made by who needs it
+    for name in list(os.environ):
+        if name.startswith(("AZURE_", "ACIFLOW_")) and name != "ACIFLOW_CORPUS":
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("ACIFLOW_STATE_DIR", str(directory / "state"))
+    monkeypatch.setenv("AZURE_CONFIG_DIR", str(directory / "azure"))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """
+    After a test that used an engine, nothing of aciflow's is there that was not there before.
+
+    Only in CI, or with ``ACIFLOW_CHECK_LEFT=1``: elsewhere somebody else may use aciflow on the same
+    engine at the same time.
+    """
+    engine = _Engine.get() if request.node.get_closest_marker("engine") else None
+    if engine is None or not CHECK_LEFT:
+        yield
+        return
+    before = set(engine.labelled("aciflow.endpoint"))
+    yield
+    until = time.monotonic() + 5.0
+    while left := set(engine.labelled("aciflow.endpoint")) - before:
+        if time.monotonic() > until:
+            pytest.fail("left on the engine: " + ", ".join(sorted(left)), pytrace=False)
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Path:
+    """The folder of recordings; for tests marked ``corpus``."""
+    return _corpus()
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    """The engine itself, to look at it from outside; for tests marked ``engine``."""
+    found = _Engine.get()
+    if found is None:
+        _missing(NO_ENGINE)
+    return found
+
+
+@pytest.fixture(scope="session")
+def web_image(engine: Engine) -> str:
+    """
+    An image that serves "hello from a container" on port 80; it has a shell and busybox's commands.
+
+    It stays on the engine, since it never changes.
+    """
+    return WEB.ensure(engine)
