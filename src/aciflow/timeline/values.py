@@ -42,13 +42,10 @@ class Phase:
 
     @property
     def label(self) -> str:
-        """Name, container and attempt in one string for people."""
-        parts = [self.name]
-        if self.container is not None:
-            parts.append(f"({self.container})")
-        if self.attempt > 1:
-            parts.append(f"#{self.attempt}")
-        return " ".join(parts)
+        """Name, container and attempt in one string for people: ``pull #2 (web)``."""
+        container = "" if self.container is None else f" ({self.container})"
+        attempt = f" #{self.attempt}" if self.attempt > 1 else ""
+        return self.name + attempt + container
 
     def to_dict(self) -> dict[str, Any]:
         """JSON of this phase; ``duration`` is there for readers, and ignored on the way back."""
@@ -104,6 +101,10 @@ class PhaseEvent:
     detail: str = ""
 
 
+def _tuple(phases: Iterable[Phase]) -> tuple[Phase, ...]:
+    return tuple(phases)
+
+
 @frozen(kw_only=True)
 class Timeline:
     """
@@ -120,7 +121,7 @@ class Timeline:
         title: What was launched.
     """
 
-    phases: tuple[Phase, ...] = field(default=(), converter=tuple)
+    phases: tuple[Phase, ...] = field(default=(), converter=_tuple)
     started_at: float = 0.0
     total: float = 0.0
     target: str = ""
@@ -174,7 +175,7 @@ class Timeline:
         The waterfall for a terminal; ``str()`` is this with the defaults.
 
         Args:
-            width: Columns that no line exceeds; at least 60.
+            width: Columns that no line exceeds; at least 72.
             unicode: Block characters; ``False`` draws in ASCII, for a terminal that knows no other.
         """
         from aciflow.timeline.text import waterfall
