@@ -1,0 +1,199 @@
+"""
+What a machine needs before anything of aciflow can run: an environment for nox, and an engine.
+
+Standard library only: it runs on a Debian that has nothing but python3. It installs system packages
+only as root and with apt-get; everywhere else it says what is missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+from pathlib import Path
+
+
+ROOT = Path(__file__).resolve().parent.parent
+TOOLS = ("nox>=2025.2",)
+
+sys.path.insert(0, str(ROOT))
+from tests.images import cache_directory, find_engine  # noqa: E402
+
+
+CACHE = cache_directory()
+
+
+class MissingError(Exception):
+    """Something that only the user can put right; the message says how."""
+
+
+def say(text: str) -> None:
+    """Tell what takes time."""
+    print(f"aciflow: {text}", file=sys.stderr, flush=True)
+
+
+# --- system packages --------------------------------------------------------------------------
+
+
+def _is_root() -> bool:
+    return os.name == "posix" and os.geteuid() == 0
+
+
+def _run(*command: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    return subprocess.run(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+
+
+def _installed(package: str) -> bool:
+    done = _run("dpkg-query", "-W", "-f", "${db:Status-Status}", package)
+    return done.returncode == 0 and done.stdout == "installed"
+
+
+def debian_packages(*packages: str, why: str) -> None:
+    """
+    Install those of ``packages`` that are missing.
+
+    Raises:
+        MissingError: This is not Debian's family, or not root, or apt-get failed.
+    """
+    if not shutil.which("apt-get"):
+        raise MissingError(f"{why}: install what Debian calls {', '.join(packages)}")
+    missing = [package for package in packages if not _installed(package)]
+    if not missing:
+        return
+    command = ("apt-get", "install", "-y", "-q", "--no-install-recommends", *missing)
+    if not _is_root():
+        raise MissingError(f"{why}; as root: {' '.join(command[:2])} {' '.join(missing)}")
+    say(f"installing {', '.join(missing)} ({why})")
+    # An image of Debian comes without package lists, and old ones name versions that are gone.
+    if _run(*command).returncode:
+        _run("apt-get", "update", "-q")
+        done = _run(*command)
+        if done.returncode:
+            raise MissingError(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}")
+
+
+# --- Python -----------------------------------------------------------------------------------
+
+
+def _make_environment(where: Path) -> None:
+    """An environment with pip at ``where``, also on a Debian whose Python lacks ensurepip."""
+    if uv := shutil.which("uv"):
+        subprocess.run([uv, "venv", "-q", "--seed", "-p", sys.executable, where], check=True)
+        return
+    if importlib.util.find_spec("ensurepip") is None or importlib.util.find_spec("venv") is None:
+        debian_packages("python3-venv", why="this Python cannot make environments")
+    subprocess.run([sys.executable, "-m", "venv", where], check=True)
+
+
+def nox() -> Path:
+    """
+    Where a Python that has nox is; made at the first call.
+
+    Raises:
+        MissingError: This Python is too old, or cannot make an environment.
+    """
+    if sys.version_info < (3, 11):  # noqa: UP036 (said here, where one meets it)
+        version = ".".join(map(str, sys.version_info[:2]))
+        raise MissingError(f"aciflow needs Python 3.11 or newer, and {sys.executable} is {version}")
+    wanted = "\n".join((sys.executable, sys.version, *TOOLS))
+    where = CACHE / "tools" / hashlib.sha256(wanted.encode()).hexdigest()[:12]
+    python = where / "bin" / "python"
+    if not (where / "complete").exists():
+        say(f"making an environment for nox in {where}")
+        shutil.rmtree(where, ignore_errors=True)
+        where.parent.mkdir(parents=True, exist_ok=True)
+        _make_environment(where)
+        pip = (str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check")
+        subprocess.run([*pip, *TOOLS], check=True)
+        (where / "complete").touch()
+    return python
+
+
+def environments() -> Path:
+    """
+    Where nox keeps its environments: one folder a clone and state of pyproject.toml.
+
+    Outside the clone, so that a clean checkout stays clean; of each clone the last three are kept.
+    """
+    clone = CACHE / "envs" / hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]
+    content = (ROOT / "pyproject.toml").read_bytes() + sys.version.encode()
+    where = clone / hashlib.sha256(content).hexdigest()[:12]
+    where.mkdir(parents=True, exist_ok=True)
+    where.touch()
+    for old in sorted(clone.iterdir(), key=lambda path: path.stat().st_mtime)[:-3]:
+        shutil.rmtree(old, ignore_errors=True)
+    return where
+
+
+# --- the engine -------------------------------------------------------------------------------
+
+
+def on_engine() -> set[str]:
+    """What aciflow has on the engine: its containers, networks and volumes."""
+    engine = find_engine()
+    return set(engine.labelled("aciflow.endpoint")) if engine else set()
+
+
+def ensure_engine() -> None:
+    """
+    See to it that a container engine answers: install it and start it where that is allowed.
+
+    Raises:
+        MissingError: There is none; the message says what to do.
+    """
+    if find_engine():
+        return
+    if host := os.environ.get("DOCKER_HOST"):
+        raise MissingError(f"DOCKER_HOST is {host}, and no engine answers there")
+    if not shutil.which("dockerd"):
+        debian_packages("docker.io", "ca-certificates", "iptables", why="a container engine")
+        if _answers(within=3.0):  # where services are managed, the package has started it
+            return
+    if not _is_root():
+        raise MissingError(
+            "no container engine answers to this user: start Docker and join the group docker, "
+            "or start Podman (systemctl --user start podman.socket), or set DOCKER_HOST"
+        )
+    if Path("/run/systemd/system").is_dir():
+        _run("systemctl", "start", "docker")
+        if _answers(within=30.0):
+            return
+    CACHE.mkdir(parents=True, exist_ok=True)
+    log = CACHE / "dockerd.log"
+    with log.open("wb") as out:
+        daemon = subprocess.Popen(
+            ["dockerd"],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    say(f"started dockerd (it stays; to stop it: kill {daemon.pid}; its log: {log})")
+    if not _answers(within=60.0, daemon=daemon):
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-8:])
+        raise MissingError(f"dockerd does not come up on this machine; the end of its log:\n{tail}")
+
+
+def _answers(*, within: float, daemon: subprocess.Popen[bytes] | None = None) -> bool:
+    until = time.monotonic() + within
+    while time.monotonic() < until:
+        if find_engine():
+            return True
+        if daemon is not None and daemon.poll() is not None:
+            return False
+        time.sleep(0.1)
+    return False

@@ -1,0 +1,196 @@
+"""
+Everything that one does with a checkout, as nox sessions.
+
+``python3 noxfile.py SESSION [-- ARGUMENTS]`` needs nothing but Python: it makes an environment with nox
+under ~/.cache/aciflow and goes on in it. ``nox -s SESSION`` is the same where nox is there already.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from pathlib import Path
+
+
+ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT / ".ci"))
+import machine  # noqa: E402
+
+
+def _bootstrap(arguments: list[str]) -> int:
+    """Go on in an environment that has nox."""
+    try:
+        python = machine.nox()
+    except machine.MissingError as error:
+        machine.say(str(error))
+        return 1
+    except subprocess.CalledProcessError as error:
+        machine.say(f"{error.cmd[0]} failed, see above")
+        return 1
+    sessions = ["-s", *arguments] if arguments and not arguments[0].startswith("-") else arguments
+    command = [str(python), "-m", "nox", "-f", str(Path(__file__)), *(sessions or ["--list"])]
+    return subprocess.run(command, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(_bootstrap(sys.argv[1:]))
+
+
+import nox  # noqa: E402
+
+
+nox.needs_version = ">=2025.2"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_venv = "yes"
+nox.options.error_on_external_run = True
+nox.options.envdir = str(machine.environments())
+nox.options.sessions = ["lint", "typing", "docs", "tests"]
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+CI = os.environ.get("CI") == "true"
+
+# Every line and branch of these is run by the tests.
+COVERED = ("model", "flow", "timeline")
+
+
+def _find_interpreters() -> list[str]:
+    """The Pythons of the classifiers; pyenv's are put on the PATH, where nox looks for them."""
+    versions: list[str] = nox.project.python_versions(PYPROJECT)
+    for version in versions:
+        for path in sorted(Path("~/.pyenv/versions").expanduser().glob(f"{version}.*/bin")):
+            os.environ["PATH"] = f"{path}{os.pathsep}{os.environ['PATH']}"
+    return versions
+
+
+def _install(session: nox.Session, *groups: str, pins: tuple[str, ...] = ()) -> None:
+    """
+    Install aciflow as editable with these dependency groups, unless that has been done.
+
+    pip needs seconds to find out that there is nothing to do, so a note is left of what was done.
+    """
+    wanted = ["-e", ".", *nox.project.dependency_groups(PYPROJECT, *groups), *pins]
+    note = Path(session.virtualenv.location) / "installed-for-aciflow"
+    if not note.exists() or note.read_text() != repr(wanted):
+        session.install("-q", *wanted)
+        note.write_text(repr(wanted))
+
+
+def _need(session: nox.Session, *packages: str, why: str = "the tests use them") -> None:
+    """An engine, and Debian packages where the tests start them."""
+    try:
+        machine.ensure_engine()
+        if packages:
+            machine.debian_packages(*packages, why=why)
+    except machine.MissingError as error:
+        if CI or not packages:
+            session.error(str(error))
+        session.warn(f"{error}\nTests that need it are skipped.")
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Launch a web server with a public address on the local endpoint; `-- IMAGE` for another."""
+    _install(session)
+    _need(session)
+    image = session.posargs[0] if session.posargs else None
+    if image is None:
+        printed = session.run("python", "tests/images.py", "nginx", silent=True, log=False)
+        image = str(printed).strip().splitlines()[-1]
+    before = machine.on_engine()
+    # Never on Azure, whatever account this machine is logged in to.
+    session.run("python", "examples/quickstart.py", image, env={"ACIFLOW_TARGET": "local"})
+    print(WHAT_WAS_REAL.format(image=image))
+    if left := machine.on_engine() - before:
+        session.error("left on the engine: " + ", ".join(sorted(left)))
+    print("Nothing of it is left on the engine: no container, no network, no volume.")
+
+
+WHAT_WAS_REAL = """
+Real: the container ({image}), its address, what it served, and every time in the waterfall.
+Local: ARM, which was aciflow's own endpoint inside that process, and the address, which only this
+machine reaches. No Azure account was used, and nothing was sent to Azure. There, a start takes
+longer: mostly scheduling and pulling the image.
+"""
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """All tests, and complete coverage of what is pure; `-- ARGUMENTS` go to pytest."""
+    _install(session, "tests", "notebook", "docs")
+    _need(session, "busybox-static", "docker-registry")
+    if session.posargs:
+        session.run("pytest", *session.posargs)
+        return
+    session.env["COVERAGE_FILE"] = f"{session.create_tmp()}/coverage"
+    covered = [f"--cov=aciflow.{part}" for part in COVERED]
+    session.run("pytest", *covered, "--cov-branch", "--cov-fail-under=100")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff: rules and format."""
+    session.install("-q", *nox.project.dependency_groups(PYPROJECT, "lint"))
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """Mypy on everything, pyright on what users see."""
+    _install(session, "typing", "tests", "notebook", "docs")
+    session.run("mypy")
+    session.run("pyright")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The documentation as HTML, warnings as errors; `tests` runs its snippets."""
+    _install(session, "docs")
+    out = Path(session.create_tmp()) / "html"
+    session.run("sphinx-build", "-W", "-n", "-q", "--keep-going", "docs", str(out))
+    session.log(f"file://{out}/index.html")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """The benchmarks: import, detection (with the corpus), overhead (with an engine)."""
+    _install(session)
+    _need(session)
+    traces = Path(os.environ.get("ACIFLOW_CORPUS", "../shared/corpus")) / "traces/aci-starts.json"
+    session.run("aciflow", "bench", "imports")
+    if traces.is_file():
+        session.run("aciflow", "bench", "detection", "--traces", str(traces))
+    else:
+        session.warn(f"no traces at {traces}: set ACIFLOW_CORPUS to replay recorded starts")
+    session.run("aciflow", "bench", "overhead", "--rounds", "10")
+
+
+def _oldest() -> tuple[str, ...]:
+    """The lower bound of each dependency."""
+    return tuple(line.replace(">=", "==") for line in PYPROJECT["project"]["dependencies"])
+
+
+SDKS = {
+    "oldest": _oldest(),
+    "newest": (),
+    # The first of the generation that nests every field; no stable release of it is out.
+    "beta": ("azure-mgmt-containerinstance==10.2.0b2",),
+}
+
+
+@nox.session(python=_find_interpreters())
+@nox.parametrize("sdks", list(SDKS), ids=list(SDKS))
+def minimums(session: nox.Session, sdks: str) -> None:
+    """The oldest, newest and coming Azure SDKs, on each Python."""
+    _install(session, "tests", "notebook", pins=SDKS[sdks])
+    _need(session)
+    session.run("pytest", "-q", "-m", "not slow", "--ignore=tests/docs", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def full(session: nox.Session) -> None:
+    """Everything above but the demonstration."""
+    for name in ("lint", "typing", "docs", "bench", "minimums", "tests"):
+        session.notify(name)
