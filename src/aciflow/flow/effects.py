@@ -48,6 +48,21 @@ Operation = Literal[
 ]
 
 
+_WRITES = frozenset(
+    {
+        "group.put",
+        "group.delete",
+        "group.patch",
+        "group.start",
+        "group.stop",
+        "group.restart",
+        "rg.put",
+        "rg.delete",
+        "provider.register",
+    }
+)
+
+
 @frozen(kw_only=True)
 class ArmCall:
     """
@@ -80,7 +95,7 @@ class ArmCall:
     @property
     def reads(self) -> bool:
         """Whether it only reads (and so counts against the read budget)."""
-        return self.operation.endswith((".get", ".list", ".list_all", ".logs", ".resources", "s"))
+        return self.operation not in _WRITES
 
 
 @frozen(kw_only=True)

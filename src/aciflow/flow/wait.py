@@ -1,0 +1,410 @@
+"""
+Wait until a container group is ready, or certainly will not be.
+
+ARM says how far things are and why they failed; once an address is known, the container itself is probed
+and says when it is ready. Both overlap. The address is used, never the name: an FQDN is in the PUT's reply
+but may not resolve for minutes, and asking early poisons the resolver's negative cache.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+from collections.abc import Mapping
+from typing import cast
+
+from attrs import define, field, frozen
+
+from aciflow.arm.errors import operation_error
+from aciflow.errors import (
+    AciflowError,
+    ArmError,
+    GroupGoneError,
+    NotFoundError,
+    NotReadyError,
+    UnreachableFromHereError,
+)
+from aciflow.flow.effects import (
+    ArmCall,
+    ArmReply,
+    Cancel,
+    Done,
+    Effect,
+    Env,
+    Flow,
+    HttpProbe,
+    Next,
+    ProbeResult,
+    Start,
+    TcpProbe,
+)
+from aciflow.flow.facts import Facts
+from aciflow.flow.health import Verdict, completed, diagnose, running
+from aciflow.flow.ids import GroupRef
+from aciflow.flow.pace import Pace
+from aciflow.flow.retry import perform, transient
+from aciflow.model import GroupState
+from aciflow.ready import (
+    Check,
+    CompletedCheck,
+    HttpCheck,
+    LogCheck,
+    ProbeCheck,
+    Ready,
+    RunningCheck,
+    TcpCheck,
+)
+
+
+__all__ = ["Mapped", "Waited", "default_ready", "wait_ready"]
+
+MAPPED_HEADER = "x-aciflow-mapped"
+# Probes that may be under way at once: at four a second and 2 s each there are never more.
+MOST_PROBES = 8
+# A group that was accepted may not be found for a moment; after so many reads it is gone.
+MOST_MISSES = 3
+
+Mapped = Mapping[int, tuple[str, int]]
+
+
+@frozen(kw_only=True)
+class Waited:
+    """
+    What was seen last.
+
+    Attributes:
+        state: The container group.
+        mapped: Ports that are reached elsewhere than on its address: port to (host, port).
+    """
+
+    state: GroupState
+    mapped: Mapped
+
+
+def default_ready(ports: tuple[int, ...], *, reachable: bool) -> Ready:
+    """The first TCP port answers, or the containers run where there is no port to ask."""
+    return Ready.tcp(ports[0]) if reachable and ports else Ready.running()
+
+
+def wait_ready(
+    env: Env,
+    *,
+    ref: GroupRef,
+    ready: Ready,
+    facts: Facts,
+    pace: Pace,
+    deadline: float,
+    operation_url: str | None = None,
+) -> Flow[Waited]:
+    """
+    Wait.
+
+    Args:
+        env: Clock and random generator.
+        ref: The container group.
+        ready: What to wait for.
+        facts: Filled in; ``facts.accepted`` is when the wait begins to count.
+        pace: How often to ask whom.
+        deadline: On the flow's clock.
+        operation_url: Of the PUT's operation, which may know why provisioning failed.
+
+    Raises:
+        LaunchError: It will not be ready, or was not in time.
+        ArmError: ARM refused to tell, or the operation failed with a reason.
+        GroupGoneError: It disappeared.
+    """
+    waiter = _Waiter(env=env, ref=ref, ready=ready, facts=facts, pace=pace, deadline=deadline)
+    try:
+        yield from waiter.run()
+    except _Hopeless as hopeless:
+        verdict = hopeless.verdict
+        if verdict.ask_operation and operation_url is not None:
+            reason = yield from _operation_failure(env, operation_url)
+            if reason is not None:
+                raise reason from verdict.error
+        raise verdict.error from None
+    return Waited(state=cast("GroupState", waiter.state), mapped=waiter.mapped)
+
+
+class _Hopeless(Exception):  # noqa: N818 (never leaves this module)
+    def __init__(self, verdict: Verdict) -> None:
+        self.verdict = verdict
+
+
+def _operation_failure(env: Env, url: str) -> Flow[ArmError | None]:
+    try:
+        reply: ArmReply = yield from perform(env, ArmCall(operation="operation.get", url=url))
+    except AciflowError:
+        return None  # the view of the group has said enough
+    failed = isinstance(reply.body, dict) and reply.body.get("status") == "Failed"
+    return operation_error(reply.body) if failed else None
+
+
+@define(kw_only=True)
+class _Waiter:
+    env: Env
+    ref: GroupRef
+    ready: Ready
+    facts: Facts
+    pace: Pace
+    deadline: float
+    state: GroupState | None = None
+    mapped: Mapped = field(factory=dict)
+    accepted: float = field(init=False)
+    met: set[Check] = field(init=False, factory=set)
+    probes: dict[int, tuple[ProbeCheck, float]] = field(init=False, factory=dict)
+    outcomes: dict[ProbeCheck, ProbeResult] = field(init=False, factory=dict)
+    last_probe: float | None = field(init=False, default=None)
+    turn: int = field(init=False, default=0)
+    read: int | None = field(init=False, default=None)
+    read_sent: float = field(init=False, default=0.0)
+    last_read: float = field(init=False, default=0.0)
+    next_read: float = field(init=False)
+    misses: int = field(init=False, default=0)
+    trouble: AciflowError | None = field(init=False, default=None)
+    log: tuple[int, LogCheck] | None = field(init=False, default=None)
+    next_log: float = field(init=False, default=0.0)
+    log_sent: float = field(init=False, default=0.0)
+    log_read: float = field(init=False, default=0.0)
+    ended: float | None = field(init=False, default=None)
+    running_since: float | None = field(init=False, default=None)
+    told: str = field(init=False, default="")
+
+    def __attrs_post_init__(self) -> None:
+        self.accepted = self.facts.began + (self.facts.accepted or 0.0)
+        self.last_read = self.accepted
+        self.next_read = self.accepted + self.pace.first_read
+
+    def run(self) -> Flow[None]:
+        """Until every check is met."""
+        while True:
+            now = self.env.clock.now()
+            if now >= self.deadline:
+                raise self._too_late()
+            due = yield from self._start_what_is_due(now)
+            done = cast("Done | None", (yield Next(due)))
+            if done is None:
+                continue
+            yield from self._take(done)
+            if self.state is not None and len(self.met) == len(self.ready.checks):
+                break
+        for token in [*self.probes, *([self.read] if self.read is not None else [])]:
+            yield Cancel(token)
+
+    # --- what to do next ------------------------------------------------------------------
+
+    def _start_what_is_due(self, now: float) -> Flow[float]:
+        """Start reads and probes whose time has come; returns when the next one's comes."""
+        due = self.deadline
+        if self.read is None:
+            if now >= self.next_read:
+                self.read_sent = now
+                self.read = yield Start(self._call("group.get"))
+            else:
+                due = min(due, self.next_read)
+        check = self._log_check()
+        if check is not None and self.log is None:
+            if now >= self.next_log:
+                self.log_sent = now
+                self.log = (yield Start(self._log_call(check))), check
+            else:
+                due = min(due, self.next_log)
+        probe = self._probe()
+        if probe is not None and len(self.probes) < MOST_PROBES:
+            next_probe = now if self.last_probe is None else self.last_probe + self.pace.probe
+            if now >= next_probe:
+                token = yield Start(probe[1])
+                self.probes[token] = (probe[0], now)
+                self.last_probe, next_probe = now, now + self.pace.probe
+                self.turn += 1
+            due = min(due, next_probe)
+        return due
+
+    def _call(self, operation: str) -> ArmCall:
+        return ArmCall(
+            operation=operation,  # type: ignore[arg-type]
+            resource_group=self.ref.resource_group.name,
+            name=self.ref.name,
+        )
+
+    def _log_check(self) -> LogCheck | None:
+        if self.state is None or not any(s.current for s in self.state.containers):
+            return None
+        return next((c for c in self._open() if isinstance(c, LogCheck)), None)
+
+    def _log_call(self, check: LogCheck) -> ArmCall:
+        state = cast("GroupState", self.state)
+        return ArmCall(
+            operation="group.logs",
+            resource_group=self.ref.resource_group.name,
+            name=self.ref.name,
+            container=check.container or state.containers[0].name,
+        )
+
+    def _open(self) -> list[Check]:
+        return [check for check in self.ready.checks if check not in self.met]
+
+    def _probe(self) -> tuple[ProbeCheck, Effect] | None:
+        """The next probe, in turn where there are several checks; ``None`` without an address."""
+        checks = [c for c in self._open() if isinstance(c, TcpCheck | HttpCheck)]
+        if not checks or self.state is None or self.state.ip is None:
+            return None
+        check = checks[self.turn % len(checks)]
+        port = check.port or next(p.port for p in self.state.ports if p.protocol == "TCP")
+        host, port = self.mapped.get(port, (self.state.ip, port))
+        if isinstance(check, TcpCheck):
+            return check, TcpProbe(host=host, port=port, timeout=check.timeout)
+        return check, HttpProbe(
+            host=host, port=port, path=check.path, status=check.status, timeout=check.timeout
+        )
+
+    # --- what came of it ------------------------------------------------------------------
+
+    def _take(self, done: Done) -> Flow[None]:
+        if done.token == self.read:
+            self.read = None
+            yield from self._take_read(done)
+        elif self.log is not None and done.token == self.log[0]:
+            check, self.log = self.log[1], None
+            self._take_log(check, done)
+        elif done.token in self.probes:
+            check, sent = self.probes.pop(done.token)
+            result: ProbeResult = done.result()
+            self.outcomes[check] = result
+            if result.ready and check not in self.met:
+                self.met.add(check)
+                self.facts.see_ready(resolution=self.pace.probe + (self.env.clock.now() - sent))
+
+    def _take_read(self, done: Done) -> Flow[None]:
+        now = self.env.clock.now()
+        unseen_since, self.last_read = self.last_read, now
+        try:
+            reply: ArmReply = done.result()
+        except NotFoundError as error:
+            self.misses += 1
+            if self.misses >= MOST_MISSES:
+                raise GroupGoneError(f"{self.ref.id} does not exist any more") from error
+            self.next_read = now + self._read_interval(now)
+            return
+        except AciflowError as error:
+            if not transient(error):
+                raise
+            self.trouble = error
+            asked = error.retry_after if isinstance(error, ArmError) else None
+            jitter = self.env.random.uniform(0.5, 1.0) * self.pace.watch_interval(now - self.accepted)
+            self.next_read = now + (jitter if asked is None else asked)
+            return
+        self.misses, self.trouble = 0, None
+        state = GroupState.from_arm(reply.body)
+        self.facts.see_reply(reply, sent=self.read_sent - self.facts.began)
+        self.facts.see_state(state, reply.headers)
+        self.mapped = _mapped(reply.headers)
+        if state.ip is not None and (self.state is None or self.state.ip is None):
+            self.facts.see_address(unseen_since=unseen_since - self.facts.began)
+        self.state = state
+        yield from self._tell(state)
+        self._judge(state, now, unseen_since)
+        self.next_read = now + self._read_interval(now)
+
+    def _judge(self, state: GroupState, now: float, unseen_since: float) -> None:
+        """Which of the checks that ARM decides are met; whether it is hopeless."""
+        if running(state):
+            self.running_since = now if self.running_since is None else self.running_since
+        else:
+            self.running_since = None
+        wants_completion = CompletedCheck() in self.ready.checks
+        ran = running(state) or completed(state)
+        for check, met in ((RunningCheck(), ran), (CompletedCheck(), completed(state))):
+            if check in self.ready.checks:
+                (self.met.add if met else self.met.discard)(check)
+                if met:
+                    self.facts.see_ready(resolution=now - unseen_since)
+        if len(self.met) == len(self.ready.checks):
+            return
+        for_ = None if self.running_since is None else now - self.running_since
+        verdict = diagnose(state, wants_completion=wants_completion, running_for=for_)
+        if verdict is None:
+            return
+        if completed(state) and self._log_check() is not None and self.ended is None:
+            # It ended well, and may have written the awaited line: read its log once more.
+            self.ended = self.next_log = now
+            return
+        if self.ended is None or self.ended <= self.log_read:
+            raise _Hopeless(verdict)
+
+    def _take_log(self, check: LogCheck, done: Done) -> None:
+        now = self.env.clock.now()
+        self.next_log = now + self.pace.lines
+        self.log_read = self.log_sent
+        try:
+            reply: ArmReply = done.result()
+        except AciflowError as error:
+            # A container that has just started has no log yet (ContainerGroupDeploymentNotReady).
+            self.trouble = error
+            return
+        content = (reply.body or {}).get("content") or ""
+        if any(re.search(check.pattern, line) for line in content.splitlines()):
+            self.met.add(check)
+            self.facts.see_ready(resolution=self.pace.lines)
+
+    def _read_interval(self, now: float) -> float:
+        since = max(0.0, now - self.accepted)
+        if self._probe() is not None or self._log_check() is not None:
+            return self.pace.watch_interval(since)
+        return self.pace.read_interval(since)
+
+    def _tell(self, state: GroupState) -> Flow[None]:
+        words = state.state or state.provisioning_state
+        for status in state.containers:
+            latest = max(status.events, key=lambda event: event.first, default=None)
+            if status.current is not None:
+                words = f"{status.name} {status.current.state.lower()}"
+            elif latest is not None:
+                words = f"{status.name}: {latest.message}"
+        if state.ip is not None:
+            words += f", {state.ip}"
+        if words != self.told:
+            self.told = words
+            yield from self.facts.note(words)
+
+    # --- too late -------------------------------------------------------------------------
+
+    def _too_late(self) -> AciflowError:
+        took = self.env.clock.now() - self.facts.began
+        waiting = " and ".join(str(check) for check in self._open()) or "ARM"
+        head = f"container group '{self.ref.name}' is not ready after {took:.0f} s: waiting for {waiting}"
+        state = self.state
+        if state is None:
+            why = "" if self.trouble is None else f"; ARM could not be read: {self.trouble.message}"
+            return NotReadyError(head + why)
+        seen = [result for check, result in self.outcomes.items() if check not in self.met]
+        if (
+            running(state)
+            and seen
+            and all(result.reason in ("timeout", "unroutable") for result in seen)
+        ):
+            ports = ", ".join(f"{port.port}/{port.protocol}" for port in state.ports)
+            return UnreachableFromHereError(
+                f"container group '{self.ref.name}' runs, and this machine cannot reach it: "
+                f"{seen[0].detail}. It may serve others all the same: a firewall or an egress filter "
+                f"here, or a private address there, look like this. So does a wrong port; it exposes "
+                f"{ports}. Wait for Ready.running() or Ready.log(...) to go without a connection"
+            )
+        parts = [f"{state.ip or 'no address'}", *(result.detail for result in seen)]
+        parts += [
+            f"container '{status.name}' {status.current.state.lower() if status.current else 'not started'}"
+            + (f" ({status.current.detail})" if status.current and status.current.detail else "")
+            for status in state.containers
+        ]
+        return NotReadyError(f"{head} ({'; '.join(parts)})")
+
+
+def _mapped(headers: Mapping[str, str]) -> Mapped:
+    """Where the local endpoint's ports are, for engines whose addresses cannot be reached from here."""
+    if MAPPED_HEADER not in headers:
+        return {}
+    return {
+        int(port): (str(where[0]), int(where[1]))
+        for port, where in json.loads(headers[MAPPED_HEADER]).items()
+    }

@@ -1,0 +1,180 @@
+"""
+When is a container group ready?
+
+A :class:`Ready` is a set of conditions that must all hold. Conditions are values: what they need is
+done by a flow, over ARM or by probing the container from here.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from attrs import field, frozen
+
+from aciflow.errors import Problem, ValidationError
+
+
+__all__ = ["Ready"]
+
+
+Via: TypeAlias = Literal["client", "auto"]
+
+
+@frozen(kw_only=True)
+class TcpCheck:
+    """A TCP connection to ``port`` stays open 50 ms, or brings data."""
+
+    port: int | None = None
+    timeout: float = 2.0
+
+    def __str__(self) -> str:
+        return "tcp" if self.port is None else f"tcp port {self.port}"
+
+
+@frozen(kw_only=True)
+class HttpCheck:
+    """A GET of ``path`` answers with one of ``status``."""
+
+    path: str = "/"
+    port: int | None = None
+    status: range | tuple[int, ...] = range(200, 400)
+    timeout: float = 2.0
+
+    def __str__(self) -> str:
+        port = "" if self.port is None else f" port {self.port}"
+        return f"http{port} {self.path}"
+
+
+@frozen(kw_only=True)
+class LogCheck:
+    """A line of the container's log matches ``pattern``."""
+
+    pattern: str
+    container: str | None = None
+
+    def __str__(self) -> str:
+        return f"log /{self.pattern}/"
+
+
+@frozen
+class RunningCheck:
+    """Every container has started and runs."""
+
+    def __str__(self) -> str:
+        return "running"
+
+
+@frozen
+class CompletedCheck:
+    """Every container has ended with exit code 0."""
+
+    def __str__(self) -> str:
+        return "completed"
+
+
+ProbeCheck: TypeAlias = TcpCheck | HttpCheck
+Check: TypeAlias = TcpCheck | HttpCheck | LogCheck | RunningCheck | CompletedCheck
+
+
+def _check_port(port: int | None) -> None:
+    if port is not None and not 1 <= port <= 65535:
+        raise ValidationError([Problem(field="ready.port", message=f"{port} is not in 1..65535")])
+
+
+def _check_timeout(timeout: float) -> None:
+    if not timeout > 0:
+        raise ValidationError(
+            [Problem(field="ready.timeout", message=f"{timeout} s; one attempt needs some time")]
+        )
+
+
+@frozen
+class Ready:
+    """
+    Conditions that must all hold; combine them with ``&``.
+
+    ``Ready.http("/healthz") & Ready.log("listening")``
+    """
+
+    checks: tuple[Check, ...] = field()
+
+    @classmethod
+    def tcp(cls, port: int | None = None, *, via: Via = "auto", timeout: float = 2.0) -> Ready:
+        """
+        A connection to ``port`` stays open 50 ms or brings data.
+
+        Accepting is not enough: a port published by an engine's proxy accepts before anything listens.
+
+        Args:
+            port: Default: the group's first TCP port.
+            via: From where; ``auto`` means from this process.
+            timeout: Seconds for one attempt; attempts overlap.
+        """
+        _check_port(port)
+        _check_timeout(timeout)
+        return cls((TcpCheck(port=port, timeout=timeout),))
+
+    @classmethod
+    def http(
+        cls,
+        path: str = "/",
+        port: int | None = None,
+        status: range | tuple[int, ...] | int = range(200, 400),
+        *,
+        via: Via = "auto",
+        timeout: float = 2.0,
+    ) -> Ready:
+        """
+        ``GET path`` answers with one of ``status``; redirects are not followed.
+
+        Args:
+            path: Begins with a slash.
+            port: Default: the group's first TCP port.
+            status: The statuses that count as ready.
+            via: From where; ``auto`` means from this process.
+            timeout: Seconds for one attempt; attempts overlap.
+        """
+        _check_port(port)
+        _check_timeout(timeout)
+        if not path.startswith("/"):
+            raise ValidationError(
+                [Problem(field="ready.path", message=f"{path!r} must begin with a slash")]
+            )
+        accepted = (status,) if isinstance(status, int) else status
+        return cls((HttpCheck(path=path, port=port, status=accepted, timeout=timeout),))
+
+    @classmethod
+    def log(cls, pattern: str, *, container: str | None = None) -> Ready:
+        """
+        A log line matches the regular expression ``pattern`` (``re.search``).
+
+        Args:
+            pattern: As Python's ``re`` has them.
+            container: Default: the group's first.
+        """
+        import re  # noqa: PLC0415 (not needed to import aciflow)
+
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValidationError(
+                [Problem(field="ready.pattern", message=f"not a regular expression: {error}")]
+            ) from error
+        return cls((LogCheck(pattern=pattern, container=container),))
+
+    @classmethod
+    def running(cls) -> Ready:
+        """Every container runs, as ARM tells it."""
+        return cls((RunningCheck(),))
+
+    @classmethod
+    def completed(cls) -> Ready:
+        """Every container has ended with exit code 0."""
+        return cls((CompletedCheck(),))
+
+    def __and__(self, other: Ready) -> Ready:
+        """All conditions of both."""
+        return Ready(self.checks + tuple(c for c in other.checks if c not in self.checks))
+
+    def __str__(self) -> str:
+        return " and ".join(str(check) for check in self.checks)
