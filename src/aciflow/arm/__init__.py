@@ -1,0 +1,1 @@
+"""The one way to Azure Resource Manager: the azure SDKs over one httpx transport."""

@@ -1,0 +1,205 @@
+"""
+Tokens: made once, kept, and asked for by one caller at a time.
+
+The SDKs' own policies each keep a token of their own, and a credential like ``AzureCliCredential``
+starts a process each time it is asked, so all clients of a gateway share one source.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import threading
+import time
+
+from collections.abc import Callable
+from inspect import iscoroutinefunction
+from typing import Any
+
+from aciflow.errors import AciflowError, ConfigurationError, CredentialError
+
+
+__all__ = ["AsyncTokenSource", "TokenSource", "async_source_of", "default_credential", "source_of"]
+
+#: Seconds before its end at which a token is renewed (azure-core's figure).
+MARGIN = 300.0
+PUBLIC_AUTHORITY = "https://login.microsoftonline.com"
+
+_REMEDY = (
+    "sign in with `az login`, or set AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET, "
+    "or pass credential="
+)
+
+
+class TokenSource:
+    """
+    A credential that remembers.
+
+    Args:
+        make: Makes the credential behind it, at the first token.
+    """
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._inner: Any = None
+        self._tokens: dict[tuple[str, ...], Any] = {}
+        self._lock = threading.Lock()
+
+    def cached(self, scopes: tuple[str, ...]) -> Any:
+        """The token that is there and still good, or ``None``."""
+        token = self._tokens.get(scopes)
+        return token if token is not None and token.expires_on - time.time() > MARGIN else None
+
+    def get_token(self, *scopes: str, claims: str | None = None, **kwargs: Any) -> Any:
+        """
+        A token, from memory where one is good for another five minutes.
+
+        Raises:
+            CredentialError: The credential gave none.
+        """
+        if claims is None and (token := self.cached(scopes)) is not None:
+            return token
+        with self._lock:  # who waited finds the token of who came first
+            if claims is None and (token := self.cached(scopes)) is not None:
+                return token
+            failure: Exception
+            try:
+                if self._inner is None:
+                    self._inner = self._make()
+                extra = {} if claims is None else {"claims": claims}
+                token = self._inner.get_token(*scopes, **extra, **kwargs)
+            except AciflowError:
+                raise
+            except Exception as error:
+                failure = error
+            else:
+                if hasattr(token, "__await__"):
+                    token.close()
+                    raise ConfigurationError(
+                        "credential= is an async one; give aciflow.aio that, and a sync one here"
+                    )
+                self.keep(scopes, token)
+                return token
+        raise CredentialError(explain(failure))
+
+    def keep(self, scopes: tuple[str, ...], token: Any) -> None:
+        """Remember a token."""
+        self._tokens[scopes] = token
+
+    def forget(self) -> None:
+        """Drop what is remembered: the service refused it."""
+        self._tokens.clear()
+
+
+class AsyncTokenSource:
+    """
+    The same for async callers.
+
+    A sync credential is asked in a thread, which makes ``azure.identity.aio`` (and its aiohttp)
+    needless; an async one is awaited.
+    """
+
+    def __init__(self, source: TokenSource, credential: Any = None) -> None:
+        self._source = source
+        self._credential = credential
+        self._lock = asyncio.Lock()
+
+    async def get_token(self, *scopes: str, claims: str | None = None, **kwargs: Any) -> Any:
+        """
+        A token, from memory where one is good for another five minutes.
+
+        Raises:
+            CredentialError: The credential gave none.
+        """
+        if claims is None and (token := self._source.cached(scopes)) is not None:
+            return token
+        async with self._lock:
+            if self._credential is None:
+                return await asyncio.to_thread(
+                    self._source.get_token, *scopes, claims=claims, **kwargs
+                )
+            if claims is None and (token := self._source.cached(scopes)) is not None:
+                return token
+            extra = {} if claims is None else {"claims": claims}
+            failure: Exception
+            try:
+                token = await self._credential.get_token(*scopes, **extra, **kwargs)
+            except AciflowError:
+                raise
+            except Exception as error:
+                failure = error
+            else:
+                self._source.keep(scopes, token)
+                return token
+        raise CredentialError(explain(failure))
+
+    def forget(self) -> None:
+        """Drop what is remembered: the service refused it."""
+        self._source.forget()
+
+
+_defaults: dict[str, TokenSource] = {}
+_defaults_lock = threading.Lock()
+
+
+def default_credential(authority: str = PUBLIC_AUTHORITY) -> TokenSource:
+    """
+    The process's ``DefaultAzureCredential``; azure.identity is imported at its first token.
+
+    Args:
+        authority: The cloud's sign-in host.
+    """
+
+    def make() -> Any:
+        from azure.identity import DefaultAzureCredential
+
+        return DefaultAzureCredential(authority=authority)
+
+    with _defaults_lock:
+        return _defaults.setdefault(authority, TokenSource(make))
+
+
+def source_of(credential: Any) -> TokenSource:
+    """The source that a credential is, or becomes; ``None`` is the process's default."""
+    if credential is None:
+        return default_credential()
+    if isinstance(credential, TokenSource):
+        return credential
+    if not callable(getattr(credential, "get_token", None)):
+        raise ConfigurationError(
+            f"credential= needs an object with get_token(), as azure-identity has, "
+            f"not {type(credential).__name__}"
+        )
+    return TokenSource(lambda: credential)
+
+
+def async_source_of(credential: Any) -> AsyncTokenSource:
+    """The same for async callers, of a sync or an async credential."""
+    source = source_of(credential)
+    if iscoroutinefunction(getattr(credential, "get_token", None)):
+        return AsyncTokenSource(source, credential)
+    return AsyncTokenSource(source)
+
+
+_TRIED = re.compile(r"^\t(\w+Credential): *(.*)$", re.MULTILINE)
+
+
+def explain(error: Exception) -> str:
+    """
+    A credential's failure in a few lines.
+
+    ``DefaultAzureCredential`` writes two lines and a link for each of the nine it tries; one short line
+    each is kept.
+    """
+    text = getattr(error, "message", None) or str(error) or type(error).__name__
+    tried = _TRIED.findall(text)
+    if tried:
+        lines = [f"  {name}: {_sentence(said)}" for name, said in tried]
+        head = "no credential gave a token; tried"
+        return "\n".join([f"{head}:", *lines, _REMEDY])
+    return f"the credential gave no token: {_sentence(text, 300)}\n{_REMEDY}"
+
+
+def _sentence(text: str, limit: int = 100) -> str:
+    first = text.strip().splitlines()[0] if text.strip() else "no reason given"
+    return first if len(first) <= limit else first[: limit - 1].rstrip() + "…"
