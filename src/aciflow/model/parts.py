@@ -12,13 +12,13 @@ everything that is wrong at once.
 
 from __future__ import annotations
 
+import math
+
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from attrs import field, frozen
 
-
-T = TypeVar("T")
 
 Protocol = Literal["TCP", "UDP"]
 VolumeKind = Literal["empty_dir", "secret", "azure_file", "git_repo", "other"]
@@ -37,8 +37,13 @@ def as_texts(value: Iterable[str]) -> tuple[str, ...]:
     return tuple(value)
 
 
-def as_dict(value: Mapping[str, T] | None) -> dict[str, T]:
+def as_json(value: Mapping[str, Any] | None) -> dict[str, Any]:
     """A copy, so that a frozen value does not change with its source."""
+    return dict(value or {})
+
+
+def as_text_map(value: Mapping[str, str] | None) -> dict[str, str]:
+    """A copy of a mapping of strings."""
     return dict(value or {})
 
 
@@ -54,8 +59,8 @@ def as_number(value: float | None) -> float | None:
 
 def as_headers(value: Mapping[str, str] | Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     """Pairs, in order; a name may come twice."""
-    pairs = value.items() if isinstance(value, Mapping) else value
-    return tuple((name, text) for name, text in pairs)
+    pairs: Any = value.items() if isinstance(value, Mapping) else value
+    return tuple(pairs)
 
 
 def as_files(value: Mapping[str, bytes | str] | None) -> dict[str, bytes]:
@@ -64,6 +69,11 @@ def as_files(value: Mapping[str, bytes | str] | None) -> dict[str, bytes]:
         name: content.encode() if isinstance(content, str) else bytes(content)
         for name, content in (value or {}).items()
     }
+
+
+def total(values: Iterable[float]) -> float:
+    """A sum in which ten tenths are one."""
+    return round(math.fsum(values), 6)
 
 
 def names_only(value: Mapping[str, Any]) -> str:
@@ -81,7 +91,7 @@ def _without_user(value: str | None) -> str:
 
 def extra_field() -> Any:
     """Raw ARM JSON; not in the repr, since it may hold what ought to be secret."""
-    return field(factory=dict, converter=as_dict, repr=False, kw_only=True)
+    return field(factory=dict, converter=as_json, repr=False, kw_only=True)
 
 
 def _secret() -> Any:
@@ -319,7 +329,7 @@ class LogAnalytics:
     workspace_key: str | None = _secret()
     log_type: str | None = None
     workspace_resource_id: str | None = None
-    metadata: Mapping[str, str] = field(factory=dict, converter=as_dict)
+    metadata: Mapping[str, str] = field(factory=dict, converter=as_text_map)
     extra: Mapping[str, Any] = extra_field()
 
 
@@ -364,6 +374,6 @@ class Extension:
     name: str
     type: str
     version: str
-    settings: Mapping[str, Any] = field(factory=dict, converter=as_dict)
-    protected_settings: Mapping[str, Any] = field(factory=dict, converter=as_dict, repr=False)
+    settings: Mapping[str, Any] = field(factory=dict, converter=as_json)
+    protected_settings: Mapping[str, Any] = field(factory=dict, converter=as_json, repr=False)
     extra: Mapping[str, Any] = extra_field()

@@ -189,7 +189,7 @@ def member(
 
     def join(value: Any) -> Any:
         item = getattr(value, attr)
-        if item is None or item == () or item == {}:
+        if item is None or item in ((), {}):
             return None
         return item if encode is None else encode(item)
 

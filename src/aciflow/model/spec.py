@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from attrs import Factory, field, frozen
@@ -19,11 +19,12 @@ from aciflow.model.parts import (
     SecurityContext,
     Volume,
     VolumeMount,
-    as_dict,
     as_ports,
+    as_text_map,
     as_texts,
     extra_field,
     names_only,
+    total,
 )
 
 
@@ -32,6 +33,18 @@ RestartPolicy = Literal["Always", "OnFailure", "Never"]
 DnsScope = Literal["TenantReuse", "SubscriptionReuse", "ResourceGroupReuse", "Noreuse", "Unsecure"]
 Priority = Literal["Regular", "Spot"]
 Sku = Literal["Standard", "Dedicated", "Confidential"]
+
+
+def _as_secrets(value: Mapping[str, str | None] | None) -> dict[str, str | None]:
+    return dict(value or {})
+
+
+def _as_volumes(value: Mapping[str, Volume] | None) -> dict[str, Volume]:
+    return dict(value or {})
+
+
+def _as_mounts(value: Iterable[VolumeMount]) -> tuple[VolumeMount, ...]:
+    return tuple(value)
 
 
 @frozen(kw_only=True)
@@ -60,9 +73,11 @@ class Container:
     resources: Resources = field(factory=Resources)
     command: tuple[str, ...] = field(default=(), converter=as_texts)
     ports: tuple[Port, ...] = field(default=(), converter=as_ports)
-    env: Mapping[str, str] = field(factory=dict, converter=as_dict)
-    secure_env: Mapping[str, str | None] = field(factory=dict, converter=as_dict, repr=names_only)
-    volume_mounts: tuple[VolumeMount, ...] = field(default=(), converter=tuple)
+    env: Mapping[str, str] = field(factory=dict, converter=as_text_map)
+    secure_env: Mapping[str, str | None] = field(
+        factory=dict, converter=_as_secrets, repr=names_only
+    )
+    volume_mounts: tuple[VolumeMount, ...] = field(default=(), converter=_as_mounts)
     liveness: Probe | None = None
     readiness: Probe | None = None
     security: SecurityContext | None = None
@@ -88,11 +103,29 @@ class InitContainer:
     name: str
     image: str
     command: tuple[str, ...] = field(default=(), converter=as_texts)
-    env: Mapping[str, str] = field(factory=dict, converter=as_dict)
-    secure_env: Mapping[str, str | None] = field(factory=dict, converter=as_dict, repr=names_only)
-    volume_mounts: tuple[VolumeMount, ...] = field(default=(), converter=tuple)
+    env: Mapping[str, str] = field(factory=dict, converter=as_text_map)
+    secure_env: Mapping[str, str | None] = field(
+        factory=dict, converter=_as_secrets, repr=names_only
+    )
+    volume_mounts: tuple[VolumeMount, ...] = field(default=(), converter=_as_mounts)
     security: SecurityContext | None = None
     extra: Mapping[str, Any] = extra_field()
+
+
+def _as_containers(value: Iterable[Container]) -> tuple[Container, ...]:
+    return tuple(value)
+
+
+def _as_init_containers(value: Iterable[InitContainer]) -> tuple[InitContainer, ...]:
+    return tuple(value)
+
+
+def _as_registries(value: Iterable[Registry]) -> tuple[Registry, ...]:
+    return tuple(value)
+
+
+def _as_extensions(value: Iterable[Extension]) -> tuple[Extension, ...]:
+    return tuple(value)
 
 
 def _every_port(spec: ContainerGroupSpec) -> tuple[Port, ...]:
@@ -140,8 +173,8 @@ class ContainerGroupSpec:
     """
 
     name: str
-    containers: tuple[Container, ...] = field(converter=tuple)
-    init_containers: tuple[InitContainer, ...] = field(default=(), converter=tuple)
+    containers: tuple[Container, ...] = field(converter=_as_containers)
+    init_containers: tuple[InitContainer, ...] = field(default=(), converter=_as_init_containers)
     os_type: OsType = "Linux"
     restart_policy: RestartPolicy = "Always"
     public_ip: bool = False
@@ -151,8 +184,8 @@ class ContainerGroupSpec:
     )
     dns_label: str | None = None
     dns_scope: DnsScope = "TenantReuse"
-    volumes: Mapping[str, Volume] = field(factory=dict, converter=as_dict)
-    registries: tuple[Registry, ...] = field(default=(), converter=tuple)
+    volumes: Mapping[str, Volume] = field(factory=dict, converter=_as_volumes)
+    registries: tuple[Registry, ...] = field(default=(), converter=_as_registries)
     identity: Identity | None = None
     subnets: tuple[str, ...] = field(default=(), converter=as_texts)
     dns: DnsConfig | None = None
@@ -160,17 +193,17 @@ class ContainerGroupSpec:
     priority: Priority = "Regular"
     sku: Sku = "Standard"
     diagnostics: LogAnalytics | None = None
-    extensions: tuple[Extension, ...] = field(default=(), converter=tuple)
+    extensions: tuple[Extension, ...] = field(default=(), converter=_as_extensions)
     confidential: str | None = None
-    tags: Mapping[str, str] = field(factory=dict, converter=as_dict)
+    tags: Mapping[str, str] = field(factory=dict, converter=as_text_map)
     extra: Mapping[str, Any] = extra_field()
 
     @property
     def cpu(self) -> float:
-        """vCPU of all containers together, which is what is paid."""
-        return sum(container.resources.cpu for container in self.containers)
+        """The vCPU of all containers together, which is what is paid."""
+        return total(container.resources.cpu for container in self.containers)
 
     @property
     def memory_gb(self) -> float:
-        """GB of all containers together, which is what is paid."""
-        return sum(container.resources.memory_gb for container in self.containers)
+        """The GB of all containers together, which is what is paid."""
+        return total(container.resources.memory_gb for container in self.containers)

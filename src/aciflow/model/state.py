@@ -13,7 +13,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from aciflow.model.parts import Port
+from aciflow.model.parts import Port, total
 
 
 # Where events have the same whole second, the order in which they happen.
@@ -169,8 +169,8 @@ class GroupState:
             events=_events(view.get("events")),
             restart_policy=_text(props.get("restartPolicy")),
             os_type=_text(props.get("osType")),
-            cpu=sum(_number(item.get("cpu")) or 0.0 for item in requests),
-            memory_gb=sum(_number(item.get("memoryInGB")) or 0.0 for item in requests),
+            cpu=total(_number(item.get("cpu")) or 0.0 for item in requests),
+            memory_gb=total(_number(item.get("memoryInGB")) or 0.0 for item in requests),
             raw=body,
         )
 
@@ -185,7 +185,7 @@ def parse_time(text: Any) -> float | None:
     Returns:
         ``None`` for what is no time, and for .NET's ``0001-01-01T00:00:00Z``, which means none.
     """
-    from datetime import datetime, timezone  # noqa: PLC0415 - costs more than this module
+    from datetime import UTC, datetime  # it costs more than this module
 
     try:
         moment = datetime.fromisoformat(text)
@@ -193,7 +193,7 @@ def parse_time(text: Any) -> float | None:
         return None
     if moment.year == 1:
         return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _container(item: Mapping[str, Any]) -> ContainerStatus:
@@ -254,10 +254,8 @@ def _ports(value: Any) -> Iterable[Port]:
 def _after(resource_id: str, word: str) -> str:
     """The segment after one that is ``word`` in any case (ARM spells resourceGroups both ways)."""
     parts = resource_id.split("/")
-    for kind, name in zip(parts, parts[1:], strict=False):
-        if kind.lower() == word:
-            return name
-    return ""
+    kinds = [part.lower() for part in parts[:-1]]
+    return parts[kinds.index(word) + 1] if word in kinds else ""
 
 
 def _object(value: Any) -> Mapping[str, Any]:

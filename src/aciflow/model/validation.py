@@ -1,76 +1,45 @@
 """
 What is wrong with a container group, before anybody is asked.
 
-Sources: the limits and names of Microsoft's container-instances-resource-and-quota-limits.md and
-container-instances-troubleshooting.md, the FAQ (reserved ports), and the service's own messages. A rule
-is here only where the service would refuse the group, or would take it and do something else than what
-was meant. What depends on a subscription (quota) or a moment (capacity) is not.
+A rule is here only where the service would refuse the group, or would take it and do something else
+than what was meant. What depends on a subscription (quota) or a moment (capacity) is not. The numbers
+and their sources are in :mod:`aciflow.model.limits`.
 
 Problems name fields as the caller wrote them, and never quote a secret's value.
 """
 
 from __future__ import annotations
 
-import math
-import re
-
-from collections.abc import Iterable, Iterator
-from typing import Any, get_args
-
 from aciflow.errors import Problem, ValidationError
 from aciflow.model import spec as words
-from aciflow.model.images import parse_image
-from aciflow.model.parts import (
-    DnsConfig,
-    Identity,
-    LogAnalytics,
-    Port,
-    Probe,
-    Protocol,
-    Registry,
-    Resources,
-    SecurityContext,
-    Volume,
-    VolumeMount,
+from aciflow.model.container_rules import container_problems, shared_problems, unique_problems
+from aciflow.model.limits import (
+    DNS_LABEL,
+    GROUP_NAME,
+    MAX_CONTAINERS,
+    MAX_CPU,
+    MAX_INIT_CONTAINERS,
+    MAX_MEMORY,
+    MAX_MEMORY_OTHERWISE,
+    MAX_PORTS,
+    MAX_TAGS,
+    MAX_VOLUMES,
+    MIN_GROUP_CPU,
+    MIN_GROUP_MEMORY,
+    SPOT_MAX_CPU,
+    SPOT_MAX_MEMORY,
+    TAG_FORBIDDEN,
+    TAG_NAME,
+    TAG_VALUE,
+    VOLUME_NAME,
+    Found,
+    is_text,
+    matches,
+    one_of,
+    port_problems,
 )
-from aciflow.model.spec import Container, ContainerGroupSpec, InitContainer
-
-
-MAX_CONTAINERS = 60
-MAX_INIT_CONTAINERS = 59
-MAX_VOLUMES = 20
-MAX_PORTS = 5
-# The documented safe limits are 31 vCPU and 240 GB (confidential: 180); the capabilities API says 32 and
-# 256 (192), and only what is beyond those is sure to be refused.
-MAX_CPU = 32.0
-MAX_MEMORY = {"Confidential": 192.0}
-MAX_MEMORY_OTHERWISE = 256.0
-SPOT_MAX_CPU = 4.0
-SPOT_MAX_MEMORY = 16.0
-MIN_GROUP_CPU = 1.0
-MIN_GROUP_MEMORY = 1.0
-MIN_CPU = 0.01
-MIN_MEMORY = 0.1
-
-RESERVED_PORTS = (
-    *(range(port, port + 1) for port in (22, 9999, 19000, 19080, 19100, 19390)),
-    range(1025, 1028),
-    range(3389, 3400),
-    range(20000, 30001),
-    range(49152, 65535),
-)
-
-_GROUP_NAME = re.compile(r"(?!.*--)[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_CONTAINER_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_VOLUME_NAME = re.compile(r"(?!.*--)[a-z0-9][-a-z0-9]{3,61}[a-z0-9]")
-_DNS_LABEL = re.compile(r"[a-z][a-z0-9-]{3,61}[a-z0-9]")
-_ENV_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_]{0,61}[A-Za-z0-9])?")
-
-# ARM's limits for tags (tag-resources.md).
-_MAX_TAGS, _TAG_NAME, _TAG_VALUE = 50, 512, 256
-_TAG_FORBIDDEN = set("<>%&\\?/")
-
-Found = Iterator[Problem]
+from aciflow.model.parts import DnsConfig, Identity, LogAnalytics, Registry, Volume
+from aciflow.model.spec import ContainerGroupSpec
 
 
 def validate(spec: ContainerGroupSpec) -> tuple[Problem, ...]:
@@ -101,24 +70,24 @@ def check(spec: ContainerGroupSpec) -> None:
 
 
 def _group(spec: ContainerGroupSpec) -> Found:
-    if not _matches(_GROUP_NAME, spec.name):
+    if not matches(GROUP_NAME, spec.name):
         yield Problem(
             field="name",
             message=f"{spec.name!r} is not a name: 1 to 63 lower-case letters, digits and single"
             " hyphens, none of them first or last",
         )
-    yield from _one_of("os_type", spec.os_type, words.OsType)
-    yield from _one_of("restart_policy", spec.restart_policy, words.RestartPolicy)
-    yield from _one_of("dns_scope", spec.dns_scope, words.DnsScope)
-    yield from _one_of("priority", spec.priority, words.Priority)
-    yield from _one_of("sku", spec.sku, words.Sku)
+    yield from one_of("os_type", spec.os_type, words.OsType)
+    yield from one_of("restart_policy", spec.restart_policy, words.RestartPolicy)
+    yield from one_of("dns_scope", spec.dns_scope, words.DnsScope)
+    yield from one_of("priority", spec.priority, words.Priority)
+    yield from one_of("sku", spec.sku, words.Sku)
     yield from _counts(spec)
     yield from _totals(spec)
     for index, container in enumerate(spec.containers):
-        yield from _container(f"containers[{index}]", container, spec)
+        yield from container_problems(f"containers[{index}]", container, spec)
     for index, init in enumerate(spec.init_containers):
-        yield from _any_container(f"init_containers[{index}]", init, spec)
-    yield from _unique_names(spec)
+        yield from shared_problems(f"init_containers[{index}]", init, spec)
+    yield from unique_problems(spec)
     yield from _address(spec)
     for name, volume in spec.volumes.items():
         yield from _volume(name, volume)
@@ -179,158 +148,7 @@ def _totals(spec: ContainerGroupSpec) -> Found:
         )
 
 
-def _resources(where: str, asked: Resources, spec: ContainerGroupSpec) -> Found:
-    for field, value, unit, least, total in (
-        ("cpu", asked.cpu, "vCPU", MIN_CPU, spec.cpu),
-        ("memory_gb", asked.memory_gb, "GB", MIN_MEMORY, spec.memory_gb),
-    ):
-        if not (math.isfinite(value) and value >= least):
-            yield Problem(field=f"{where}.{field}", message=f"{value:g} {unit}; at least {least:g}")
-        name = "cpu_limit" if field == "cpu" else "memory_limit_gb"
-        limit = getattr(asked, name)
-        if limit is None:
-            continue
-        if not limit >= value:
-            yield Problem(
-                field=f"{where}.{name}",
-                message=f"{limit:g} {unit} is below the {value:g} {unit} requested",
-            )
-        elif limit > total:
-            yield Problem(
-                field=f"{where}.{name}",
-                message=f"{limit:g} {unit} is above the group's total of {total:g} {unit}",
-            )
-    if asked.gpu is not None or asked.gpu_sku is not None:
-        yield Problem(field=f"{where}.gpu", message="Azure retired GPUs in ACI on 2025-07-14")
-
-
-# --- containers -------------------------------------------------------------------------------
-
-
-def _container(where: str, container: Container, spec: ContainerGroupSpec) -> Found:
-    yield from _any_container(where, container, spec)
-    yield from _resources(f"{where}.resources", container.resources, spec)
-    # Once is enough: a port that is open on the address is judged there.
-    public = {(port.port, port.protocol) for port in spec.ports}
-    for index, port in enumerate(container.ports):
-        if (port.port, port.protocol) not in public:
-            yield from _port(f"{where}.ports[{index}]", port)
-    yield from _probe(f"{where}.liveness", container.liveness)
-    yield from _probe(f"{where}.readiness", container.readiness)
-
-
-def _any_container(
-    where: str, container: Container | InitContainer, spec: ContainerGroupSpec
-) -> Found:
-    if not _matches(_CONTAINER_NAME, container.name):
-        yield Problem(
-            field=f"{where}.name",
-            message=f"{container.name!r} is not a name: 1 to 63 lower-case letters, digits and"
-            " hyphens, no hyphen first or last",
-        )
-    try:
-        parse_image(container.image)
-    except ValueError as error:
-        yield Problem(field=f"{where}.image", message=f"{container.image!r}: {error}")
-    yield from _env(where, container)
-    yield from _mounts(where, container.volume_mounts, spec)
-    yield from _security(f"{where}.security", container.security, spec)
-
-
-def _env(where: str, container: Container | InitContainer) -> Found:
-    for field, names in (("env", container.env), ("secure_env", container.secure_env)):
-        for name in names:
-            if not _matches(_ENV_NAME, name):
-                yield Problem(
-                    field=f"{where}.{field}[{name!r}]",
-                    message="is not a name: 1 to 63 letters, digits and underscores, no underscore"
-                    " first or last",
-                )
-    for name, value in container.secure_env.items():
-        at = f"{where}.secure_env[{name!r}]"
-        if name in container.env:
-            yield Problem(field=at, message="is in env too")
-        if value is None:
-            yield Problem(field=at, message="has no value: the service does not tell secrets back")
-
-
-def _mounts(where: str, mounts: Iterable[VolumeMount], spec: ContainerGroupSpec) -> Found:
-    seen: set[str] = set()
-    for index, mount in enumerate(mounts):
-        at = f"{where}.volume_mounts[{index}]"
-        if mount.name not in spec.volumes:
-            known = ", ".join(spec.volumes) or "none"
-            message = f"{mount.name!r} is not one of the group's volumes ({known})"
-            yield Problem(field=f"{at}.name", message=message)
-        path = mount.mount_path
-        if spec.os_type != "Windows":
-            if not path.startswith("/") or ":" in path:
-                message = f"{path!r} is not an absolute path without a colon"
-                yield Problem(field=f"{at}.mount_path", message=message)
-            elif not path.strip("/"):
-                message = f"{path!r} would hide everything that the image has"
-                yield Problem(field=f"{at}.mount_path", message=message)
-        if path.rstrip("/") in seen:
-            yield Problem(field=f"{at}.mount_path", message=f"{path!r} is mounted already")
-        seen.add(path.rstrip("/"))
-
-
-def _security(where: str, security: SecurityContext | None, spec: ContainerGroupSpec) -> Found:
-    if security is not None and security.privileged and spec.sku != "Confidential":
-        yield Problem(field=f"{where}.privileged", message="needs sku='Confidential'")
-
-
-def _probe(where: str, probe: Probe | None) -> Found:
-    if probe is None:
-        return
-    http = probe.http_port is not None or probe.http_path is not None
-    if http == bool(probe.command) and not probe.extra:
-        yield Problem(field=where, message="needs a command or an HTTP request, and only one")
-    if http and not _is_port(probe.http_port):
-        yield Problem(field=f"{where}.http_port", message="must be 1 to 65535")
-    if probe.http_scheme not in {None, "http", "https"}:
-        yield Problem(field=f"{where}.http_scheme", message="must be http or https")
-    for field, value, least in (
-        ("initial_delay", probe.initial_delay, 0),
-        ("period", probe.period, 1),
-        ("failure_threshold", probe.failure_threshold, 1),
-        ("success_threshold", probe.success_threshold, 1),
-        ("timeout", probe.timeout, 1),
-    ):
-        if value is not None and value < least:
-            yield Problem(field=f"{where}.{field}", message=f"{value}; at least {least}")
-
-
-def _unique_names(spec: ContainerGroupSpec) -> Found:
-    seen: set[str] = set()
-    for kind, items in (
-        ("containers", spec.containers),
-        ("init_containers", spec.init_containers),
-    ):
-        for index, item in enumerate(items):
-            if item.name in seen:
-                message = f"{item.name!r} is the name of another container of the group"
-                yield Problem(field=f"{kind}[{index}].name", message=message)
-            seen.add(item.name)
-    # One network namespace: two containers cannot listen on one port.
-    taken: dict[tuple[int, str], str] = {}
-    for index, container in enumerate(spec.containers):
-        for position, port in enumerate(container.ports):
-            where = f"containers[{index}].ports[{position}]"
-            first = taken.setdefault((port.port, port.protocol), where)
-            if first != where:
-                yield Problem(field=where, message=f"{port} is {first} already")
-
-
 # --- the address ------------------------------------------------------------------------------
-
-
-def _port(where: str, port: Port) -> Found:
-    if not _is_port(port.port):
-        yield Problem(field=where, message=f"{port.port!r} is not a port: 1 to 65535")
-    elif any(port.port in reserved for reserved in RESERVED_PORTS):
-        yield Problem(field=where, message=f"{port.port} is one of the ports that ACI keeps")
-    yield from _one_of(f"{where}.protocol", port.protocol, Protocol)
 
 
 def _address(spec: ContainerGroupSpec) -> Found:
@@ -353,7 +171,7 @@ def _address(spec: ContainerGroupSpec) -> Found:
     seen: set[tuple[int, str]] = set()
     for index, port in enumerate(spec.ports):
         key = (port.port, port.protocol)
-        yield from _port(f"ports[{index}]", port)
+        yield from port_problems(f"ports[{index}]", port)
         if key in seen:
             yield Problem(field=f"ports[{index}]", message=f"{port} is there already")
         elif key not in declared:
@@ -366,7 +184,7 @@ def _address(spec: ContainerGroupSpec) -> Found:
     if spec.dns_label is not None:
         if not spec.public_ip:
             yield Problem(field="dns_label", message="needs public_ip=True")
-        if not _matches(_DNS_LABEL, spec.dns_label):
+        if not matches(DNS_LABEL, spec.dns_label):
             yield Problem(
                 field="dns_label",
                 message=f"{spec.dns_label!r} is not a label: 5 to 63 lower-case letters, digits and"
@@ -404,7 +222,7 @@ def _spot(spec: ContainerGroupSpec) -> Found:
 
 def _volume(name: str, volume: Volume) -> Found:
     where = f"volumes[{name!r}]"
-    if not _matches(_VOLUME_NAME, name):
+    if not matches(VOLUME_NAME, name):
         yield Problem(
             field=where,
             message="is not a name: 5 to 63 lower-case letters, digits and single hyphens, none of"
@@ -486,27 +304,16 @@ def _diagnostics(logs: LogAnalytics | None) -> Found:
 
 
 def _tags(spec: ContainerGroupSpec) -> Found:
-    if len(spec.tags) > _MAX_TAGS:
-        message = f"{len(spec.tags)} tags; a resource has at most {_MAX_TAGS}"
+    if len(spec.tags) > MAX_TAGS:
+        message = f"{len(spec.tags)} tags; a resource has at most {MAX_TAGS}"
         yield Problem(field="tags", message=message)
     for name, value in spec.tags.items():
-        if not 0 < len(name) <= _TAG_NAME or _TAG_FORBIDDEN & set(name):
-            message = f"is not a tag's name: 1 to {_TAG_NAME} characters, none of < > % & \\ ? /"
+        if not 0 < len(name) <= TAG_NAME or TAG_FORBIDDEN & set(name):
+            message = f"is not a tag's name: 1 to {TAG_NAME} characters, none of < > % & \\ ? /"
             yield Problem(field=f"tags[{name!r}]", message=message)
-        if len(value) > _TAG_VALUE:
-            message = f"has {len(value)} characters; at most {_TAG_VALUE}"
+        if not is_text(value):
+            message = f"is a {type(value).__name__}; the values of tags are strings"
             yield Problem(field=f"tags[{name!r}]", message=message)
-
-
-def _one_of(field: str, value: Any, options: Any) -> Found:
-    if value not in get_args(options):
-        message = f"{value!r} is not one of {', '.join(get_args(options))}"
-        yield Problem(field=field, message=message)
-
-
-def _is_port(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 65536  # noqa: PLR2004
-
-
-def _matches(pattern: re.Pattern[str], value: Any) -> bool:
-    return isinstance(value, str) and pattern.fullmatch(value) is not None
+        elif len(value) > TAG_VALUE:
+            message = f"has {len(value)} characters; at most {TAG_VALUE}"
+            yield Problem(field=f"tags[{name!r}]", message=message)
