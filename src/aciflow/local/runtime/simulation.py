@@ -1,0 +1,329 @@
+"""
+ACI's timing without containers, pure: an action and its time in, observations with their times out.
+
+Where no traces are given, starts are drawn from a distribution that follows the figures of 63 recorded
+Linux starts outside a virtual network, 2021 to 2023 (median [quartiles], seconds): until the pull begins
+4 [4-5], pull 2 [1-6], from then to the container's start 9 [7-12]. One pull in ten is of an image that takes
+half a minute or more. Nobody recorded how long after its start a container serves; ``serving_delay`` states
+what is assumed.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+from attrs import define, field, frozen
+
+from aciflow.local.groups.times import milliseconds
+from aciflow.local.protocol import (
+    Action,
+    Closed,
+    CloseSandbox,
+    Exited,
+    ImageAnswer,
+    Observation,
+    OpenSandbox,
+    PullFailed,
+    PullImage,
+    PullStarted,
+    Pulled,
+    Question,
+    ReadLogs,
+    SandboxReady,
+    StartContainer,
+    Started,
+    StopContainer,
+)
+
+
+__all__ = ["Simulation", "Start", "draw_serving_delay", "draw_start"]
+
+
+STOPPING = 0.5
+"""Seconds from SIGTERM to the end of a container."""
+
+CLOSING = 3.0
+"""Seconds that a deletion takes (recorded: 3 to 4)."""
+
+RESTARTING = 0.5
+"""Seconds from the order to start a container anew to its start, with its image there."""
+
+
+@frozen(kw_only=True)
+class Start:
+    """
+    One start, in seconds after the group was accepted.
+
+    Attributes:
+        pulling: The pull begins.
+        pulled: The image is there.
+        started: The container's process runs.
+        exits_after: Seconds after each start until it ends by itself, or ``None``.
+        exit_code: With which code.
+        pull_error: The image cannot be pulled, for this reason.
+        logs: What it writes, all at its start.
+    """
+
+    pulling: float
+    pulled: float
+    started: float
+    exits_after: float | None = None
+    exit_code: int = 0
+    pull_error: str | None = None
+    logs: str = ""
+
+    @classmethod
+    def from_trace(cls, trace: Mapping[str, Any]) -> Start:
+        """A row of a trace file; ``exits_after``, ``exit_code``, ``pull_error``, ``logs`` may be added."""
+        return cls(
+            pulling=float(trace["pulling"]),
+            pulled=float(trace["pulled"]),
+            started=float(trace["started"]),
+            exits_after=trace.get("exits_after"),
+            exit_code=int(trace.get("exit_code", 0)),
+            pull_error=trace.get("pull_error"),
+            logs=str(trace.get("logs", "")),
+        )
+
+
+def draw_start(rng: random.Random) -> Start:
+    """A start from the distribution that the module describes."""
+    pulling = rng.lognormvariate(math.log(4.4), 0.28)
+    slow = rng.random() < 0.1
+    pull = rng.lognormvariate(math.log(35.0), 0.7) if slow else rng.lognormvariate(math.log(2.4), 0.75)
+    begin = rng.lognormvariate(math.log(9.3), 0.4)
+    return Start(pulling=pulling, pulled=pulling + pull, started=pulling + pull + begin)
+
+
+def draw_serving_delay(rng: random.Random) -> float:
+    """Seconds from a container's start to its first answer: log-normal, median 0.4, at most 5."""
+    return min(rng.lognormvariate(math.log(0.4), 0.6), 5.0)
+
+
+@define
+class _Run:
+    """One start of one container."""
+
+    started: float
+    serves: float
+    ends: float
+    attempt: int
+
+
+@define
+class _Group:
+    """What is simulated of one group."""
+
+    opened: float
+    plan: Start
+    rng: random.Random
+    ip: str
+    ports: frozenset[int]
+    runs: dict[str, _Run] = field(factory=dict)
+    logs: dict[str, list[tuple[float, str]]] = field(factory=dict)
+    inits: set[str] = field(factory=set)
+
+
+class Simulation:
+    """
+    Simulated ACI, for one endpoint.
+
+    Deterministic: the n-th group that is opened gets the n-th trace (they repeat), or draws that depend
+    on the seed and n alone.
+
+    Args:
+        traces: Rows as in ``aci-starts.json``, or ``None`` for the default distribution.
+        seed: For everything that is drawn.
+        ip_visible: When the address appears: as soon as the group is ``Creating``, which is recorded
+            once, or only when a container runs.
+        serving_delay: Seconds from a container's start until it serves, or a function that draws them.
+    """
+
+    def __init__(
+        self,
+        *,
+        traces: Sequence[Mapping[str, Any]] | None = None,
+        seed: int = 0,
+        ip_visible: Literal["creating", "running"] = "creating",
+        serving_delay: float | Callable[[random.Random], float] = draw_serving_delay,
+    ) -> None:
+        self._plans = [Start.from_trace(trace) for trace in traces] if traces else None
+        self._seed = seed
+        self._ip_visible = ip_visible
+        self._serving_delay = serving_delay
+        self._groups: dict[str, _Group] = {}
+        self._by_ip: dict[str, _Group] = {}
+        self._opened = 0
+
+    def schedule(self, action: Action, now: float) -> list[tuple[float, Observation]]:
+        """
+        What comes of an action.
+
+        Observations of a group that is closed later are still in the caller's hands; the endpoint
+        ignores what it is told of a group that it is closing, so they need not be taken back.
+
+        Returns:
+            Pairs of a time, not before ``now``, and what is observed then.
+        """
+        if isinstance(action, OpenSandbox):
+            return self._open(action, now)
+        if isinstance(action, CloseSandbox):
+            group = self._groups.pop(action.uid, None)
+            if group is not None:
+                self._by_ip.pop(group.ip, None)
+            done = now + (CLOSING if group is not None else 0.0)
+            return [(done, Closed(uid=action.uid, at=done))]
+        group = self._groups.get(action.uid)
+        if group is None:
+            return []
+        if isinstance(action, PullImage):
+            return self._pull(action, group, now)
+        if isinstance(action, StartContainer):
+            return self._start(action, group, now)
+        return self._stop(action, group, now)
+
+    def answer(self, question: Question) -> Any:
+        """Every image can be had; logs are those of the traces."""
+        if isinstance(question, ReadLogs):
+            return self._read(question)
+        return tuple(ImageAnswer(image=image) for image in question.images)
+
+    def serving(self, ip: str, port: int, now: float) -> bool:
+        """Whether a connection to ``ip:port`` would be answered by an application at ``now``."""
+        group = self._by_ip.get(ip)
+        if group is None or port not in group.ports:
+            return False
+        return any(
+            run.serves <= now < run.ends
+            for name, run in group.runs.items()
+            if name not in group.inits
+        )
+
+    def routed(self, ip: str) -> bool:
+        """Whether there is anything at an address."""
+        return ip in self._by_ip
+
+    def served_since(self, uid: str) -> float | None:
+        """When the first of a group's running containers began, or will begin, to serve."""
+        group = self._groups.get(uid)
+        runs = [run.serves for name, run in group.runs.items() if name not in group.inits] if group else []
+        return min(runs, default=None)
+
+    # --- inside ----------------------------------------------------------------------------
+
+    def _open(self, action: OpenSandbox, now: float) -> list[tuple[float, Observation]]:
+        group = self._groups.get(action.uid)
+        if group is None:
+            number = self._opened
+            self._opened += 1
+            rng = random.Random(f"{self._seed}/{number}")  # noqa: S311 - a simulation
+            plans = self._plans
+            group = _Group(
+                opened=now,
+                plan=plans[number % len(plans)] if plans else draw_start(rng),
+                rng=rng,
+                ip=_address(number),
+                ports=frozenset(port.port for port in action.ports),
+            )
+            self._groups[action.uid] = group
+            self._by_ip[group.ip] = group
+        at = max(group.opened + group.plan.pulling, now)
+        early = group.ports and self._ip_visible == "creating"
+        ready = SandboxReady(uid=action.uid, at=at, ip=group.ip if early else None)
+        return [(at, ready)]
+
+    def _pull(
+        self, action: PullImage, group: _Group, now: float
+    ) -> list[tuple[float, Observation]]:
+        plan = group.plan
+        begins = max(group.opened + plan.pulling, now)
+        ends = begins + plan.pulled - plan.pulling
+        seen: list[tuple[float, Observation]] = [
+            (begins, PullStarted(uid=action.uid, container=action.container, at=begins))
+        ]
+        if plan.pull_error is not None:
+            failed = PullFailed(
+                uid=action.uid, container=action.container, at=ends, message=plan.pull_error
+            )
+            return [*seen, (ends, failed)]
+        return [*seen, (ends, Pulled(uid=action.uid, container=action.container, at=ends))]
+
+    def _start(
+        self, action: StartContainer, group: _Group, now: float
+    ) -> list[tuple[float, Observation]]:
+        name = action.run.name
+        known = group.runs.get(name)
+        if known is not None and known.attempt == action.attempt:  # given again
+            return []
+        plan = group.plan
+        begin = plan.started - plan.pulled if known is None else RESTARTING
+        if action.run.init:
+            begin = min(begin, RESTARTING)
+            group.inits.add(name)
+        delay = self._serving_delay
+        serving = delay if isinstance(delay, int | float) else delay(group.rng)
+        lasts = plan.exits_after
+        if action.run.init and lasts is None:
+            lasts = STOPPING
+        started = now + begin
+        ends = started + lasts if lasts is not None else math.inf
+        run = _Run(
+            started=started, serves=started + serving, ends=ends, attempt=action.attempt
+        )
+        group.runs[name] = run
+        group.logs.setdefault(name, []).append((started, plan.logs))
+        uid = action.uid
+        container_id = f"{group.rng.getrandbits(256):064x}"
+        seen: list[tuple[float, Observation]] = []
+        if group.ports and self._ip_visible == "running":
+            seen.append((started, SandboxReady(uid=uid, at=started, ip=group.ip)))
+        seen.append(
+            (
+                started,
+                Started(
+                    uid=uid,
+                    container=name,
+                    at=started,
+                    container_id=container_id,
+                    attempt=action.attempt,
+                ),
+            )
+        )
+        if lasts is not None:
+            code = 0 if action.run.init and plan.exits_after is None else plan.exit_code
+            seen.append((ends, self._exit(uid, name, ends, code, action.attempt)))
+        return seen
+
+    def _stop(
+        self, action: StopContainer, group: _Group, now: float
+    ) -> list[tuple[float, Observation]]:
+        run = group.runs.get(action.container)
+        if run is None or run.ends <= now:
+            return []
+        ends = max(now, run.started) + STOPPING
+        run.ends = min(run.ends, ends)
+        return [(ends, self._exit(action.uid, action.container, ends, 137, run.attempt))]
+
+    @staticmethod
+    def _exit(uid: str, container: str, at: float, code: int, attempt: int) -> Exited:
+        return Exited(uid=uid, container=container, at=at, exit_code=code, attempt=attempt)
+
+    def _read(self, question: ReadLogs) -> str:
+        group = self._groups.get(question.uid)
+        written = group.logs.get(question.container, []) if group is not None else []
+        lines = [(at, line) for at, text in written for line in text.splitlines(keepends=True)]
+        if question.tail is not None:
+            lines = lines[max(len(lines) - question.tail, 0) :]
+        if question.timestamps:
+            return "".join(f"{milliseconds(at)} {line}" for at, line in lines)
+        return "".join(line for _, line in lines)
+
+
+def _address(number: int) -> str:
+    """An address of the benchmarking network 198.18.0.0/15 (RFC 2544), which nobody has."""
+    place = number % (2 * 65536 - 2) + 1
+    return f"198.{18 + place // 65536}.{place // 256 % 256}.{place % 256}"
