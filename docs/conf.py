@@ -1,0 +1,53 @@
+"""Sphinx: Markdown pages, furo, and the reference drawn from docstrings."""
+
+import argparse
+import tomllib
+
+from pathlib import Path
+from typing import Any
+
+
+with (Path(__file__).parent.parent / "pyproject.toml").open("rb") as file:
+    _project = tomllib.load(file)["project"]
+
+project = "aciflow"
+author = "the aciflow authors"
+copyright = author
+version = release = _project["version"]
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = "aciflow"
+
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+autodoc_default_options = {"members": True, "member-order": "bysource"}
+autodoc_typehints = "none"  # they are in the signatures
+autodoc_class_signature = "mixed"
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+
+# Nothing is fetched to build this, so what is not ours cannot be linked; what is ours must be.
+nitpick_ignore_regex = [("py:.*", r"(?!aciflow\.).*")]
+
+
+def _add_help(_app: object, name: str, source: list[str]) -> None:
+    """Give the page on the command line the help texts, from the parser itself."""
+    if name != "reference/command-line":
+        return
+    from aciflow.cli import parser
+
+    top = parser()
+    commands = next(a for a in top._actions if isinstance(a, argparse._SubParsersAction)).choices
+    for title, command in {
+        "aciflow": top,
+        **{f"aciflow {k}": v for k, v in commands.items()},
+    }.items():
+        source[0] += f"\n## {title}\n\n```text\n{command.format_help()}```\n"
+
+
+def setup(app: Any) -> None:
+    """Called by Sphinx."""
+    app.connect("source-read", _add_help)
