@@ -1,0 +1,435 @@
+"""
+As much of the Docker Engine API as the runtime needs, over a Unix socket or TCP.
+
+One pooled client for all threads. Versions are negotiated: Debian's engine speaks 1.41, and newer ones
+refuse that.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import socket
+import ssl
+import threading
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from attrs import frozen
+
+from aciflow.local.protocol import RegistryAuth
+from aciflow.local.runtime.engine.address import EngineAddress
+
+
+__all__ = ["EngineApi", "EngineError", "EngineVersion", "Stream"]
+
+_NEWEST = (1, 45)
+"""The newest version of the API whose changes were looked at."""
+
+
+class EngineError(Exception):
+    """
+    The engine refused, or did not answer.
+
+    Attributes:
+        status: HTTP status, 0 where there was no answer.
+        message: The engine's own words.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+@frozen(kw_only=True)
+class EngineVersion:
+    """What an engine is: version of its API, operating system, architecture (Go's names)."""
+
+    api: str
+    os: str
+    arch: str
+    name: str
+    podman: bool = False
+
+
+class Stream:
+    """Lines of JSON, sent as things happen; ``close`` wakes a thread that waits for the next."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self._response = response
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        try:
+            for line in self._response.iter_lines():
+                if line.strip():
+                    yield json.loads(line)
+        except (httpx.HTTPError, httpx.StreamError, ValueError) as error:
+            raise EngineError(0, f"the engine's stream broke off: {error}") from error
+
+    def close(self) -> None:
+        """End it, from any thread. Closing alone would not wake a ``recv`` in another thread."""
+        network = self._response.extensions.get("network_stream")
+        raw = network.get_extra_info("socket") if network is not None else None
+        if isinstance(raw, socket.socket):
+            with contextlib.suppress(OSError):
+                raw.shutdown(socket.SHUT_RDWR)
+
+
+class EngineApi:
+    """
+    A client of one engine. Thread-safe.
+
+    Args:
+        address: Where it listens.
+        timeout: Seconds without a byte after which a request fails, unless it says otherwise.
+    """
+
+    def __init__(self, address: EngineAddress, timeout: float = 60.0) -> None:
+        self.address = address
+        limits = httpx.Limits(
+            max_connections=None, max_keepalive_connections=32, keepalive_expiry=60.0
+        )
+        verify: ssl.SSLContext | bool = False
+        base_url = "http://engine"
+        if not address.socket_path:
+            base_url = address.url.replace("tcp://", "http://", 1)
+        if address.certificates and base_url.startswith("https://"):
+            home = Path(address.certificates)
+            verify = ssl.create_default_context(cafile=str(home / "ca.pem"))
+            verify.load_cert_chain(str(home / "cert.pem"), str(home / "key.pem"))
+        # No proxies from the environment, and no CA bundle where there is no TLS: loading one is slow.
+        self._http = httpx.Client(
+            transport=httpx.HTTPTransport(uds=address.socket_path, verify=verify, limits=limits),
+            base_url=base_url,
+            timeout=httpx.Timeout(timeout, connect=5.0),
+            trust_env=False,
+        )
+        self._version: EngineVersion | None = None
+        self._info: dict[str, Any] | None = None
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
+    # --- what it is -----------------------------------------------------------------------
+
+    @property
+    def version(self) -> EngineVersion:
+        """Asked for once."""
+        if self._version is None:
+            with self._lock:
+                if self._version is None:
+                    self._version = _read_version(self._send("GET", "/version").json())
+        return self._version
+
+    def info(self) -> dict[str, Any]:
+        """What ``/info`` says of the machine, asked for once."""
+        found = self._info
+        if found is None:
+            found = self._info = dict(self.request("GET", "/info").json())
+        return found
+
+    # --- images ---------------------------------------------------------------------------
+
+    def inspect_image(self, reference: str) -> dict[str, Any] | None:
+        """An image that is on the engine, or ``None``."""
+        try:
+            found: dict[str, Any] = self.request("GET", f"/images/{reference}/json").json()
+        except EngineError as error:
+            if error.status == 404:
+                return None
+            raise
+        return found
+
+    def distribution(self, reference: str, auth: RegistryAuth | None) -> dict[str, Any]:
+        """What a registry says of an image, without pulling it."""
+        found: dict[str, Any] = self.request(
+            "GET", f"/distribution/{reference}/json", headers=_auth_header(auth)
+        ).json()
+        return found
+
+    def pull(
+        self, name: str, tag: str | None, auth: RegistryAuth | None
+    ) -> contextlib.AbstractContextManager[Stream]:
+        """
+        Pull an image; gives the engine's progress, in which an ``error`` may come.
+
+        Raises:
+            EngineError: It could not be begun.
+        """
+        params = {"fromImage": name} | ({"tag": tag} if tag else {})
+        # Silent for long only where a registry hangs.
+        return self.stream(
+            "POST", "/images/create", params=params, headers=_auth_header(auth), timeout=300.0
+        )
+
+    def import_image(
+        self, tar: bytes, name: str, changes: Iterable[str] = (), platform: str | None = None
+    ) -> None:
+        """Make an image ``name`` of a file system in a tar archive."""
+        repository, _, tag = name.rpartition(":")
+        params: list[tuple[str, str]] = [("fromSrc", "-"), ("repo", repository), ("tag", tag)]
+        params += [("changes", change) for change in changes]
+        if platform:
+            params.append(("platform", platform))
+        for line in self.request(
+            "POST", "/images/create", params=params, content=tar
+        ).text.splitlines():
+            if "error" in (entry := json.loads(line)):
+                raise EngineError(200, str(entry["error"]))
+
+    def remove_image(self, name: str) -> None:
+        """Remove an image, if it is there and nothing uses it."""
+        self._remove(f"/images/{name}", {"force": "1"})
+
+    # --- containers -----------------------------------------------------------------------
+
+    def create(self, name: str, body: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
+        """Create a container; returns its id and the engine's warnings."""
+        reply = self.request("POST", "/containers/create", params={"name": name}, body=body).json()
+        return str(reply["Id"]), tuple(reply.get("Warnings") or ())
+
+    def start(self, container: str) -> None:
+        """Start a container; one that runs already stays as it is."""
+        self.request("POST", f"/containers/{container}/start")
+
+    def stop(self, container: str, grace: float) -> None:
+        """SIGTERM, then SIGKILL after ``grace`` seconds (whole ones, rounded up)."""
+        seconds = -int(-grace // 1)
+        self.request(
+            "POST",
+            f"/containers/{container}/stop",
+            params={"t": str(seconds)},
+            timeout=grace + 60.0,
+        )
+
+    def remove(self, container: str) -> None:
+        """Remove a container now, whatever it does, with its anonymous volumes."""
+        self._remove(f"/containers/{container}", {"force": "1", "v": "1"})
+
+    def inspect(self, container: str) -> dict[str, Any] | None:
+        """A container, or ``None`` if it is not there."""
+        try:
+            found: dict[str, Any] = self.request("GET", f"/containers/{container}/json").json()
+        except EngineError as error:
+            if error.status == 404:
+                return None
+            raise
+        return found
+
+    def containers(self, *labels: str) -> list[dict[str, Any]]:
+        """All containers with these labels, running or not."""
+        params = {"all": "1", "filters": _label_filter(labels)}
+        found: list[dict[str, Any]] = self.request("GET", "/containers/json", params=params).json()
+        return found
+
+    def put_archive(self, container: str, path: str, tar: bytes) -> None:
+        """Unpack an archive below ``path``, also in a container that was never started."""
+        self.request("PUT", f"/containers/{container}/archive", params={"path": path}, content=tar)
+
+    @contextlib.contextmanager
+    def logs(
+        self, container: str, *, tail: int | None, timestamps: bool
+    ) -> Iterator[Iterator[bytes]]:
+        """The raw bytes of a container's output, framed unless it has a terminal."""
+        params = {"stdout": "1", "stderr": "1", "timestamps": "1" if timestamps else "0"}
+        params["tail"] = "all" if tail is None else str(tail)
+        with self._open("GET", f"/containers/{container}/logs", params=params) as response:
+            try:
+                yield response.iter_raw()
+            except httpx.HTTPError as error:
+                raise EngineError(0, str(error)) from error
+
+    # --- networks and volumes -------------------------------------------------------------
+
+    def networks(self, *labels: str) -> list[dict[str, Any]]:
+        """Networks with these labels; all without any."""
+        params = {"filters": _label_filter(labels)} if labels else {}
+        found: list[dict[str, Any]] = self.request("GET", "/networks", params=params).json()
+        return found
+
+    def create_network(self, body: Mapping[str, Any]) -> str:
+        """Create a network; returns its id."""
+        return str(self.request("POST", "/networks/create", body=body).json()["Id"])
+
+    def remove_network(self, network: str) -> None:
+        """Remove a network, if it is there."""
+        self._remove(f"/networks/{network}", {})
+
+    def volumes(self, *labels: str) -> list[str]:
+        """Names of the volumes with these labels."""
+        found = self.request("GET", "/volumes", params={"filters": _label_filter(labels)}).json()
+        return [str(volume["Name"]) for volume in found.get("Volumes") or ()]
+
+    def create_volume(self, name: str, labels: Mapping[str, str]) -> None:
+        """Create a volume, or leave the one of that name as it is."""
+        self.request("POST", "/volumes/create", body={"Name": name, "Labels": dict(labels)})
+
+    def remove_volume(self, name: str) -> None:
+        """Remove a volume, if it is there."""
+        self._remove(f"/volumes/{name}", {"force": "1"})
+
+    # --- how ------------------------------------------------------------------------------
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Any = None,
+        body: Any = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> httpx.Response:
+        """
+        One request at the negotiated version.
+
+        Raises:
+            EngineError: The engine refused, or did not answer.
+        """
+        return self._send(
+            method,
+            f"/v{self.version.api}{path}",
+            params=params,
+            body=body,
+            content=content,
+            headers=headers,
+            timeout=timeout,
+        )
+
+    @contextlib.contextmanager
+    def stream(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Any = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> Iterator[Stream]:
+        """Lines of JSON as they come; ``timeout`` is how long the engine may be silent, in seconds."""
+        with self._open(method, path, params=params, headers=headers, timeout=timeout) as response:
+            yield Stream(response)
+
+    @contextlib.contextmanager
+    def _open(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Any = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> Iterator[httpx.Response]:
+        request = self._http.build_request(
+            method,
+            f"/v{self.version.api}{path}",
+            params=params,
+            headers=headers,
+            timeout=httpx.Timeout(timeout, connect=5.0),
+        )
+        try:
+            response = self._http.send(request, stream=True)
+        except httpx.HTTPError as error:
+            raise _unreachable(self.address, error) from error
+        try:
+            if response.is_error:
+                response.read()
+                raise _refusal(response)
+            yield response
+        finally:
+            response.close()
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Any = None,
+        body: Any = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> httpx.Response:
+        if body is not None:
+            content = json.dumps(body, separators=(",", ":")).encode()
+        sent = dict(headers or {})
+        if content is not None:
+            sent["content-type"] = "application/json" if body is not None else "application/x-tar"
+        try:
+            response = self._http.request(
+                method,
+                path,
+                params=params,
+                content=content,
+                headers=sent,
+                timeout=httpx.USE_CLIENT_DEFAULT if timeout is None else timeout,
+            )
+        except httpx.HTTPError as error:
+            raise _unreachable(self.address, error) from error
+        if response.is_error:
+            raise _refusal(response)
+        return response
+
+    def _remove(self, path: str, params: Mapping[str, str]) -> None:
+        try:
+            self.request("DELETE", path, params=params)
+        except EngineError as error:
+            # 409: somebody else is removing it just now.
+            if error.status == 404 or (error.status == 409 and "in progress" in error.message):
+                return
+            raise
+
+
+def _read_version(body: Mapping[str, Any]) -> EngineVersion:
+    theirs = _number(str(body.get("ApiVersion", "1.41")))
+    oldest = _number(str(body.get("MinAPIVersion") or "1.12"))
+    api = max(min(theirs, _NEWEST), oldest)
+    components = [str(part.get("Name", "")) for part in body.get("Components") or ()]
+    return EngineVersion(
+        api=f"{api[0]}.{api[1]}",
+        os=str(body.get("Os", "linux")),
+        arch=str(body.get("Arch", "amd64")),
+        name=f"{components[0] if components else 'Engine'} {body.get('Version', '')}".strip(),
+        podman=any("podman" in name.lower() for name in components),
+    )
+
+
+def _number(version: str) -> tuple[int, int]:
+    major, _, minor = version.partition(".")
+    return int(major), int(minor.partition(".")[0] or 0)
+
+
+def _auth_header(auth: RegistryAuth | None) -> dict[str, str]:
+    if auth is None:
+        return {}
+    fields = {
+        "username": auth.username,
+        "password": auth.password,
+        "serveraddress": auth.server,
+    }
+    return {"x-registry-auth": base64.urlsafe_b64encode(json.dumps(fields).encode()).decode()}
+
+
+def _label_filter(labels: Sequence[str]) -> str:
+    return json.dumps({"label": list(labels)})
+
+
+def _refusal(response: httpx.Response) -> EngineError:
+    try:
+        message = str(response.json()["message"])
+    except (ValueError, KeyError, TypeError):
+        message = response.text.strip() or f"HTTP {response.status_code}"
+    return EngineError(response.status_code, message)
+
+
+def _unreachable(address: EngineAddress, error: Exception) -> EngineError:
+    return EngineError(0, f"the container engine at {address.url} does not answer: {error}")

@@ -1,0 +1,209 @@
+"""PURE: what the engine is told about a container: names, labels, limits, mounts."""
+
+from __future__ import annotations
+
+import json
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attrs import frozen
+
+from aciflow.local.protocol import ContainerRun, OpenSandbox, PortSpec
+
+
+__all__ = [
+    "ATTEMPT",
+    "CONTAINER",
+    "ENDPOINT",
+    "PAUSE",
+    "RESOURCE_ID",
+    "SANDBOX",
+    "UID",
+    "Place",
+    "container_body",
+    "container_name",
+    "group_labels",
+    "pause_body",
+    "unsupported",
+    "volume_name",
+]
+
+ENDPOINT = "aciflow.endpoint"
+UID = "aciflow.uid"
+RESOURCE_ID = "aciflow.resource-id"
+CONTAINER = "aciflow.container"
+ATTEMPT = "aciflow.attempt"
+PAUSE = "aciflow.pause"
+SANDBOX = "aciflow.sandbox"
+"""Labels. Whatever carries the first belongs to that endpoint, and is removed with it."""
+
+_GB = 1024**3
+_LEAST_MEMORY = 6 * 1024**2  # what engines accept at least
+
+
+@frozen(kw_only=True)
+class Place:
+    """
+    Where a group lives.
+
+    Attributes:
+        mode: How it is reached; ``none`` for a group without an address.
+        network: The engine's network.
+        ip: Its address: the container's own (``bridge``), or the one that ports are published on.
+    """
+
+    mode: str
+    network: str
+    ip: str | None = None
+
+    def dump(self, name: str, ports: Sequence[PortSpec]) -> str:
+        """As a label's value: a process that adopts the group learns all it needs from it."""
+        return json.dumps(
+            [self.mode, self.network, self.ip, name, [[p.port, p.protocol] for p in ports]]
+        )
+
+    @classmethod
+    def parse(cls, text: str) -> tuple[Place, str, tuple[PortSpec, ...]]:
+        """What :meth:`dump` wrote: the place, the group's name and its ports."""
+        mode, network, ip, name, ports = json.loads(text)
+        place = cls(mode=mode, network=network, ip=ip)
+        return place, name, tuple(PortSpec(port=port, protocol=kind) for port, kind in ports)
+
+
+def group_labels(endpoint_id: str, uid: str, resource_id: str) -> dict[str, str]:
+    """Labels of everything that belongs to a group."""
+    return {ENDPOINT: endpoint_id, UID: uid, RESOURCE_ID: resource_id}
+
+
+def container_name(uid: str, container: str, attempt: int | None = None) -> str:
+    """A container's name on the engine, unique over groups, their incarnations and attempts."""
+    return "-".join(["aciflow", uid, container, *([] if attempt is None else [str(attempt)])])
+
+
+def volume_name(uid: str, volume: str) -> str:
+    """A volume's name on the engine."""
+    return f"aciflow-{uid}-{volume}"
+
+
+def unsupported(run: ContainerRun) -> str | None:
+    """What this runtime cannot honour, in words for the user; ``None`` if it can do it all."""
+    for mount in run.mounts:
+        if mount.kind in {"azure_file", "git_repo"}:
+            kind = {"azure_file": "an Azure file share", "git_repo": "a git repository"}[mount.kind]
+            return (
+                f"volume '{mount.volume}' is {kind}, which the local engine does not mount; "
+                "use Volume.empty_dir() or Volume.secret() here, or target Azure"
+            )
+    return None
+
+
+def pause_body(
+    action: OpenSandbox, place: Place, image: str, labels: Mapping[str, str]
+) -> dict[str, Any]:
+    """The container that owns a group's namespaces."""
+    sandbox = place.dump(action.name, action.ports)
+    body = {
+        "Image": image,
+        "Labels": {**labels, PAUSE: "1", SANDBOX: sandbox},
+        "Hostname": action.name,
+    }
+    host = {"IpcMode": "shareable", "Memory": _LEAST_MEMORY, "MemorySwap": _LEAST_MEMORY}
+    return _with_network(body, host, place, action.ports)
+
+
+def container_body(
+    run: ContainerRun,
+    *,
+    attempt: int,
+    labels: Mapping[str, str],
+    uid: str,
+    hostname: str,
+    place: Place,
+    ports: Sequence[PortSpec],
+    pause_id: str | None,
+    processors: int,
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """
+    The engine's body for one container, and notes about what it cannot have in full.
+
+    Args:
+        run: What shall run.
+        attempt: For the label.
+        labels: Of the group.
+        uid: The group's.
+        hostname: Of the group.
+        place: Where the group lives.
+        ports: The group's.
+        pause_id: Whose namespaces it joins; ``None`` if it is its group's only container.
+        processors: How many the engine's machine has; an engine refuses a limit above.
+    """
+    notes = []
+    host: dict[str, Any] = {"Privileged": run.privileged}
+    if run.cpu is not None:
+        cpu = min(run.cpu, float(processors))
+        if cpu < run.cpu:
+            notes.append(f"cpu {run.cpu:g} limited to the {processors} of this engine's machine")
+        host["NanoCpus"] = round(cpu * 1e9)
+    if run.memory_gb is not None:
+        # Without the same limit for both, the engine would grant as much again in swap.
+        host["Memory"] = host["MemorySwap"] = max(round(run.memory_gb * _GB), _LEAST_MEMORY)
+    if run.mounts:
+        host["Mounts"] = [
+            {
+                "Type": "volume",
+                "Source": volume_name(uid, mount.volume),
+                "Target": mount.path,
+                "ReadOnly": mount.read_only,
+                # A volume of ACI hides what the image has there.
+                "VolumeOptions": {"NoCopy": True},
+            }
+            for mount in run.mounts
+        ]
+    body: dict[str, Any] = {
+        "Image": run.image,
+        "Env": [f"{name}={value}" for name, value in run.env.items()],
+        "Labels": {
+            **labels,
+            CONTAINER: run.name,
+            ATTEMPT: str(attempt),
+            SANDBOX: place.dump(hostname, ports),
+        },
+    }
+    if run.command:
+        body["Entrypoint"] = list(run.command)
+        body["Cmd"] = []
+    if run.run_as_user is not None:
+        group = "" if run.run_as_group is None else f":{run.run_as_group}"
+        body["User"] = f"{run.run_as_user}{group}"
+    if pause_id is not None:
+        host["NetworkMode"] = host["IpcMode"] = f"container:{pause_id}"
+        body["HostConfig"] = host
+        return body, tuple(notes)
+    body["Hostname"] = hostname
+    return _with_network(body, host, place, ports), tuple(notes)
+
+
+def _with_network(
+    body: dict[str, Any], host: dict[str, Any], place: Place, ports: Sequence[PortSpec]
+) -> dict[str, Any]:
+    host["NetworkMode"] = place.network
+    if place.mode == "bridge":
+        body["NetworkingConfig"] = {
+            "EndpointsConfig": {place.network: {"IPAMConfig": {"IPv4Address": place.ip}}}
+        }
+    elif place.mode in {"loopback", "mapped"}:
+        keys = [f"{port.port}/{port.protocol.lower()}" for port in ports]
+        body["ExposedPorts"] = {key: {} for key in keys}
+        host["PortBindings"] = {
+            key: [
+                {
+                    "HostIp": place.ip or "",
+                    # Mapped: any free one, and the pause container keeps it.
+                    "HostPort": key.partition("/")[0] if place.mode == "loopback" else "",
+                }
+            ]
+            for key in keys
+        }
+    body["HostConfig"] = host
+    return body

@@ -1,0 +1,86 @@
+"""A container's output as the engine frames it, and as a reader wants it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+
+from aciflow.local.runtime.engine.api import EngineApi, EngineError
+
+
+__all__ = ["LIMIT", "last_bytes", "read", "unframe"]
+
+LIMIT = 4 * 1024 * 1024
+"""ACI returns at most 4 MB of a running container's log (reference, 2.5)."""
+
+
+def unframe(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """
+    The payloads of a multiplexed stream, stdout and stderr as they came.
+
+    Each frame has a header of 8 bytes: the stream, three zeros, and the length in network order. A
+    stream that breaks off inside a frame yields what there is.
+    """
+    buffer = bytearray()
+    left = 0
+    for chunk in chunks:
+        buffer += chunk
+        while buffer:
+            if left == 0:
+                if len(buffer) < 8:
+                    break
+                left = int.from_bytes(buffer[4:8], "big")
+                del buffer[:8]
+                continue
+            part = bytes(buffer[:left])
+            del buffer[:left]
+            left -= len(part)
+            yield part
+
+
+def last_bytes(parts: Iterable[bytes], limit: int = LIMIT) -> bytes:
+    """The end of a long output, at most ``limit`` bytes, beginning with a whole line if it was cut."""
+    kept: deque[bytes] = deque()
+    size = 0
+    cut = False
+    for part in parts:
+        kept.append(part)
+        size += len(part)
+        while size - len(kept[0]) >= limit:
+            size -= len(kept.popleft())
+            cut = True
+    joined = b"".join(kept)
+    if len(joined) > limit:
+        joined = joined[-limit:]
+        cut = True
+    if cut:
+        joined = joined[joined.find(b"\n") + 1 :]
+    return joined
+
+
+def read(api: EngineApi, containers: Sequence[str], *, tail: int | None, timestamps: bool) -> str:
+    """
+    The output of a container's attempts, oldest first; bytes that are no UTF-8 become U+FFFD.
+
+    Args:
+        api: The engine.
+        containers: Ids, oldest first; those that are gone are left out.
+        tail: Lines from the end, ``None`` for all.
+        timestamps: Each line begins with its time.
+    """
+    text = ""
+    for container in reversed(containers):
+        wanted = None if tail is None else tail - text.count("\n")
+        if wanted is not None and wanted <= 0:
+            break
+        try:
+            with api.logs(container, tail=wanted, timestamps=timestamps) as chunks:
+                older = last_bytes(unframe(chunks)).decode("utf-8", "replace")
+        except EngineError as error:
+            if error.status == 404:
+                continue
+            raise
+        if older and text and not older.endswith("\n"):
+            older += "\n"
+        text = older + text
+    return text

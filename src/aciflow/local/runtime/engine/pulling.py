@@ -1,0 +1,58 @@
+"""Carry out ``PullImage``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from aciflow.local.protocol import Observation, Pulled, PullFailed, PullImage, PullStarted
+from aciflow.local.runtime.engine import images
+from aciflow.local.runtime.engine.api import EngineApi, EngineError, Stream
+
+
+__all__ = ["pull"]
+
+
+def pull(
+    api: EngineApi,
+    action: PullImage,
+    tell: Callable[[Observation], None],
+    clock: Callable[[], float],
+    opened: Callable[[Stream], None],
+) -> None:
+    """
+    Get an image unless it is there; never raises.
+
+    Args:
+        api: The engine.
+        action: What to pull.
+        tell: Takes what is observed.
+        clock: Seconds since the epoch.
+        opened: Given the progress of a pull that has begun; whoever closes it ends the pull.
+    """
+    said = partial(dict[str, str], uid=action.uid, container=action.container)
+    begun = clock()
+    try:
+        found = api.inspect_image(action.image)
+        cached = found is not None
+        digest = images.digest_of(found) if found else None
+        tell(PullStarted(**said(), at=begun, digest=digest))
+        if found is None:
+            name, tag = images.split_reference(action.image)
+            with api.pull(name, tag, images.auth_for(action.image, action.auths)) as progress:
+                opened(progress)
+                for entry in progress:
+                    if "error" in entry:  # the status was 200: it began before it failed
+                        raise EngineError(200, str(entry["error"]))
+            found = api.inspect_image(action.image)
+            if found is None:
+                raise EngineError(404, f"the engine pulled '{action.image}' and does not have it")
+        problem = images.platform_problem(
+            api, action.image, str(found.get("Os", "")), str(found.get("Architecture", ""))
+        )
+        if problem:
+            raise EngineError(0, problem)
+    except EngineError as error:
+        tell(PullFailed(**said(), at=clock(), message=error.message))
+        return
+    tell(Pulled(**said(), at=clock(), digest=images.digest_of(found), cached=cached))

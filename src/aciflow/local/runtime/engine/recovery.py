@@ -1,0 +1,108 @@
+"""Find by its labels what an endpoint left on its engine; adopt it, or remove it."""
+
+from __future__ import annotations
+
+import contextlib
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aciflow.local.runtime.engine.api import EngineApi, EngineError
+from aciflow.local.runtime.engine.containers import (
+    ATTEMPT,
+    CONTAINER,
+    ENDPOINT,
+    PAUSE,
+    SANDBOX,
+    UID,
+    Place,
+)
+from aciflow.local.runtime.engine.groups import Group, Member
+
+
+__all__ = ["find", "remove_endpoint", "remove_group"]
+
+
+def remove_group(api: EngineApi, uid: str) -> None:
+    """Remove every container and volume of a group; the one that holds its namespaces last."""
+    label = f"{UID}={uid}"
+    _remove(api, api.containers(label), api.volumes(label))
+
+
+def remove_endpoint(api: EngineApi, endpoint_id: str) -> None:
+    """Remove everything of an endpoint: containers, volumes, networks and its pause image."""
+    label = f"{ENDPOINT}={endpoint_id}"
+    _remove(api, api.containers(label), api.volumes(label))
+    for network in api.networks(label):
+        api.remove_network(str(network["Id"]))
+    api.remove_image(f"aciflow-pause:{endpoint_id[:8]}")
+
+
+def _remove(api: EngineApi, containers: Sequence[dict[str, Any]], volumes: Sequence[str]) -> None:
+    problem: EngineError | None = None
+    for container in sorted(containers, key=lambda found: PAUSE in (found.get("Labels") or {})):
+        try:
+            api.remove(str(container["Id"]))
+        except EngineError as error:  # one that cannot be removed must not keep the others
+            problem = error
+    for volume in volumes:
+        try:
+            api.remove_volume(volume)
+        except EngineError as error:
+            problem = error
+    if problem is not None:
+        raise problem
+
+
+def find(
+    api: EngineApi, endpoint_id: str, groups: Mapping[str, Mapping[str, Any]]
+) -> tuple[list[Group], set[str]]:
+    """
+    What an endpoint's earlier process left.
+
+    Args:
+        api: The engine.
+        endpoint_id: Whose.
+        groups: What the endpoint knows, as in :meth:`aciflow.local.runtime.base.Runtime.recover`.
+
+    Returns:
+        The groups as they are on the engine, and the uids of those that nobody knows any more.
+    """
+    label = f"{ENDPOINT}={endpoint_id}"
+    found = api.containers(label)
+    adopted = {uid: _known(uid, known) for uid, known in groups.items()}
+    strangers: set[str] = set()
+    for container in sorted(found, key=lambda item: int(item["Labels"].get(ATTEMPT, "0"))):
+        labels = container["Labels"]
+        group = adopted.get(labels.get(UID, ""))
+        if group is None:
+            strangers.add(labels.get(UID, ""))
+            continue
+        if SANDBOX in labels:
+            group.place, group.name, group.ports = Place.parse(labels[SANDBOX])
+        if PAUSE in labels:
+            group.pause_id = str(container["Id"])
+            if container["State"] != "running":
+                with contextlib.suppress(EngineError):  # starting a container will say it
+                    api.start(group.pause_id)
+        elif CONTAINER in labels and container["State"] != "created":
+            _adopt_member(group, labels[CONTAINER], labels[ATTEMPT], str(container["Id"]))
+    return list(adopted.values()), strangers - {""}
+
+
+def _known(uid: str, known: Mapping[str, Any]) -> Group:
+    """A group of which nothing may be on the engine yet."""
+    resource_id = str(known.get("resource_id", ""))
+    return Group(uid=uid, resource_id=resource_id, name=resource_id.rpartition("/")[2])
+
+
+def _adopt_member(group: Group, name: str, attempt: str, container_id: str) -> None:
+    """Containers come in the order of their attempts; the last one counts, the others have logs."""
+    earlier = group.members.get(name)
+    group.members[name] = Member(
+        name=name,
+        attempt=int(attempt),
+        id=container_id,
+        adopted=True,
+        previous=(*earlier.previous, earlier.id) if earlier else (),
+    )

@@ -1,0 +1,389 @@
+"""The runtime that runs a group's containers on a container engine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Literal
+
+from aciflow.drivers.workers import Workers
+from aciflow.errors import EngineUnavailableError
+from aciflow.local.protocol import (
+    Action,
+    CloseSandbox,
+    Observation,
+    OpenSandbox,
+    PullImage,
+    Question,
+    ReadLogs,
+    ResolveImages,
+    SandboxFailed,
+    SandboxReady,
+    StartContainer,
+    StartFailed,
+    StopContainer,
+)
+from aciflow.local.runtime.engine import images, leases, logs, pulling, recovery
+from aciflow.local.runtime.engine.address import EngineAddress, require_engine
+from aciflow.local.runtime.engine.addresses import Addresses, Mode
+from aciflow.local.runtime.engine.api import EngineApi, EngineError, Stream
+from aciflow.local.runtime.engine.groups import Group, Member
+from aciflow.local.runtime.engine.roster import Roster
+from aciflow.local.runtime.engine.sandbox import Sandboxes
+from aciflow.local.runtime.engine.watcher import ExitWatcher
+
+
+__all__ = ["EngineRuntime"]
+
+_THREADS = 32
+
+
+class EngineRuntime:
+    """
+    Runs groups on a container engine; implements :class:`aciflow.local.runtime.base.Runtime`.
+
+    Args:
+        endpoint_id: Marks all that is made, so that it is found and removed again.
+        addresses: ``bridge``, ``loopback``, ``mapped``, or ``auto`` for the first that works here.
+        engine: Where the engine is; by default it is looked for when the runtime starts.
+        ephemeral: Nobody takes over from this process: if it is killed, the next runtime of this user
+            on this engine removes what it left.
+    """
+
+    _api: EngineApi
+    _roster: Roster
+    _addresses: Addresses
+    _sandboxes: Sandboxes
+    _workers: Workers
+    _watcher: ExitWatcher
+
+    def __init__(
+        self,
+        endpoint_id: str,
+        *,
+        addresses: Mode = "auto",
+        engine: EngineAddress | None = None,
+        ephemeral: bool = True,
+    ) -> None:
+        self.endpoint_id = endpoint_id
+        self._wanted: Mode = addresses
+        self._engine = engine
+        self._ephemeral = ephemeral
+        self._pid = os.getpid()
+        self._clock: Callable[[], float] = time.time
+        self._lease: leases.Lease | None = None
+        self._pulls: dict[str, set[Stream]] = {}
+        self._working = 0
+        self._started = False
+        self._closed = False
+
+    @property
+    def kind(self) -> Literal["engine", "simulated"]:
+        """Real containers."""
+        return "engine"
+
+    # --- life -----------------------------------------------------------------------------
+
+    def start(self, report: Callable[[Observation], None], clock: Callable[[], float]) -> None:
+        """
+        Connect to the engine and begin to watch it.
+
+        Raises:
+            EngineUnavailableError: No engine answers.
+        """
+        engine = self._engine or require_engine()
+        api = EngineApi(engine)
+        try:
+            version = api.version
+            if version.os != "linux":
+                raise EngineError(0, f"{version.name} runs {version.os} containers, not Linux ones")
+        except EngineError as error:
+            api.close()
+            raise EngineUnavailableError(error.message) from error
+        self._engine = engine
+        self._clock = clock
+        self._api = api
+        self._roster = Roster(api, report, clock)
+        self._addresses = Addresses(api, self.endpoint_id, self._wanted)
+        self._sandboxes = Sandboxes(api, self.endpoint_id, self._addresses)
+        self._workers = Workers(_THREADS, "aciflow-engine")
+        self._watcher = ExitWatcher(
+            api, self.endpoint_id, self._roster.died, self._roster.check_all
+        )
+        if self._ephemeral:
+            self._lease = leases.Lease.take(engine, self.endpoint_id)
+            self._submit(partial(_sweep, api))
+        self._watcher.start()
+        self._started = True
+
+    @property
+    def _alive(self) -> bool:
+        # In a fork, everything is still the parent's.
+        return self._started and not self._closed and os.getpid() == self._pid
+
+    def drop_network(self) -> None:
+        """Give back the network and the pause image, unless a group uses them."""
+        if not self._alive:
+            return
+        with contextlib.suppress(EngineError):  # close() tries again
+            self._addresses.drop()
+            if not self._roster.groups:
+                self._sandboxes.drop_image()
+
+    def close(self, *, remove: bool) -> None:
+        """
+        End. With ``remove``, nothing of this endpoint is left on the engine afterwards.
+
+        Raises:
+            EngineUnavailableError: The engine could not be asked to remove it.
+        """
+        if not self._alive:
+            return
+        self._closed = True
+        self._roster.silence()
+        with self._roster.changed:
+            for progress in {one for some in self._pulls.values() for one in some}:
+                progress.close()
+            self._roster.changed.wait_for(lambda: self._working == 0, timeout=60)
+        self._watcher.close()
+        removed = False
+        try:
+            if remove:
+                recovery.remove_endpoint(self._api, self.endpoint_id)
+                removed = True
+        except EngineError as error:
+            raise EngineUnavailableError(error.message) from error
+        finally:
+            if self._lease is not None:
+                self._lease.release(done=removed)
+            self._workers.close()
+            self._api.close()
+
+    def describe(self) -> dict[str, Any]:
+        """What ``doctor`` shows."""
+        api: EngineApi | None = None
+        try:
+            engine = self._engine or require_engine()
+            api = EngineApi(engine, timeout=5.0)
+            version = api.version
+        except (EngineUnavailableError, EngineError) as error:
+            return {"kind": "engine", "ok": False, "detail": str(error)}
+        finally:
+            if api is not None:
+                api.close()
+        detail = f"{version.name}, API {version.api}, {version.os}/{version.arch}, at {engine.url}"
+        return {"kind": "engine", "ok": True, "detail": detail}
+
+    def recover(self, groups: Mapping[str, Mapping[str, Any]]) -> None:
+        """Adopt what an earlier process of this endpoint left, and remove what nobody knows."""
+        try:
+            adopted, strangers = recovery.find(self._api, self.endpoint_id, groups)
+        except EngineError as error:
+            raise EngineUnavailableError(error.message) from error
+        for uid in strangers:
+            self._submit(partial(self._remove_group, uid))
+        for group in adopted:
+            self._adopt(group, groups[group.uid])
+
+    def _adopt(self, group: Group, known: Mapping[str, Any]) -> None:
+        if group.place is None and (ip := known.get("ip")):
+            group.place = self._addresses.place_of(ip)
+        if group.place is not None:
+            self._addresses.adopt(group.uid, group.place)
+        attempts = {
+            name: (int(entry["attempt"]), str(entry.get("container_id", "")))
+            for name, entry in (known.get("running") or {}).items()
+        }
+        with self._roster.changed:
+            self._roster.groups[group.uid] = group
+            for member in group.members.values():
+                self._roster.created(group, member)
+                if attempts.get(member.name, (-1, ""))[0] == member.attempt:
+                    member.state = "running"
+                    del attempts[member.name]
+        for member in group.members.values():
+            self._roster.check(group, member)
+        for name, (attempt, container_id) in attempts.items():  # not there any more
+            lost = Member(name=name, attempt=attempt, id=container_id)
+            self._roster.tell_exit(group, lost)
+
+    # --- actions --------------------------------------------------------------------------
+
+    def execute(self, action: Action) -> None:
+        """Carry out an action in a thread of the runtime's own."""
+        if not self._alive:
+            return
+        match action:
+            case OpenSandbox():
+                self._submit(partial(self._open, action), self._enter(action))
+            case StartContainer():
+                group = self._roster.groups.get(action.uid)
+                self._submit(partial(self._start, action), group)
+            case PullImage():
+                self._submit(partial(self._pull, action))
+            case StopContainer():
+                self._submit(partial(self._stop, action))
+            case CloseSandbox():
+                with self._roster.changed:
+                    if action.uid in self._roster.groups:
+                        self._roster.groups[action.uid].closing = True
+                    for progress in self._pulls.pop(action.uid, ()):
+                        progress.close()
+                self._submit(partial(self._close_group, action.uid))
+
+    def answer(self, question: Question) -> Any:
+        """Look images up, or read a log."""
+        if isinstance(question, ResolveImages):
+            return images.resolve(self._api, question.images, question.auths)
+        return self._read_logs(question)
+
+    def _submit(self, work: Callable[[], None], group: Group | None = None) -> None:
+        """Run something in a thread; what closes the ``group`` waits for it, and so does close()."""
+
+        def counted() -> None:
+            try:
+                work()
+            finally:
+                with self._roster.changed:
+                    self._working -= 1
+                    if group is not None:
+                        group.busy -= 1
+                    self._roster.changed.notify_all()
+
+        with self._roster.changed:
+            self._working += 1
+            if group is not None:
+                group.busy += 1
+        self._workers.submit(counted)
+
+    def _enter(self, action: OpenSandbox) -> Group:
+        with self._roster.changed:
+            group = self._roster.groups.get(action.uid)
+            if group is None:
+                group = Group(uid=action.uid, resource_id=action.resource_id, name=action.name)
+                self._roster.groups[action.uid] = group
+            group.ports = action.ports
+            group.name = action.name
+            return group
+
+    def _open(self, action: OpenSandbox) -> None:
+        group = self._roster.groups[action.uid]
+        if group.closing:
+            return
+        try:
+            place, mapped = self._sandboxes.open(group, action)
+        except (EngineError, OSError, LookupError, ValueError) as error:
+            message = getattr(error, "strerror", None) or str(error)
+            failed = SandboxFailed(uid=action.uid, at=self._clock(), message=message)
+            self._roster.tell(group, failed)
+            return
+        ip = self._api.address.host if place.mode == "mapped" else place.ip
+        ready = SandboxReady(uid=action.uid, at=self._clock(), ip=ip, mapped=mapped)
+        self._roster.tell(group, ready)
+
+    def _pull(self, action: PullImage) -> None:
+        streams: list[Stream] = []
+
+        def tell(observation: Observation) -> None:
+            group = self._roster.groups.get(action.uid)
+            if group is not None:
+                self._roster.tell(group, observation)
+
+        def opened(progress: Stream) -> None:
+            with self._roster.changed:
+                group = self._roster.groups.get(action.uid)
+                streams.append(progress)
+                self._pulls.setdefault(action.uid, set()).add(progress)
+                unwanted = self._closed or group is None or group.closing
+            if unwanted:
+                progress.close()
+
+        try:
+            pulling.pull(self._api, action, tell, self._clock, opened)
+        finally:
+            with self._roster.changed:
+                left = self._pulls.get(action.uid, set())
+                left.difference_update(streams)
+                if not left:
+                    self._pulls.pop(action.uid, None)
+
+    def _start(self, action: StartContainer) -> None:
+        run = action.run
+        group = self._roster.groups.get(action.uid)
+        if group is None or group.closing:
+            return
+        with self._roster.changed:
+            earlier = group.members.get(run.name)
+            if earlier is not None and earlier.attempt == action.attempt:
+                if earlier.state in {"running", "exited"} or earlier.adopted:
+                    self._roster.began(group, earlier)
+                    return
+                if earlier.state == "starting":
+                    return  # under way; it will be answered
+            member = Member(name=run.name, attempt=action.attempt)
+            if earlier is not None:
+                member.previous = tuple(filter(None, (*earlier.previous, earlier.id)))
+            group.members[run.name] = member
+        try:
+            notes = self._sandboxes.create(group, member, run)
+            self._roster.created(group, member)
+            self._sandboxes.start(group, member)
+        except EngineError as error:
+            member.state = "failed"
+            failed = StartFailed(
+                uid=action.uid,
+                container=run.name,
+                at=self._clock(),
+                message=error.message,
+                attempt=action.attempt,
+            )
+            self._roster.tell(group, failed)
+            return
+        self._roster.began(group, member, notes)
+
+    def _stop(self, action: StopContainer) -> None:
+        found = self._roster.member(action.uid, action.container)
+        if found is None:
+            return
+        group, member = found
+        if member.state == "exited":
+            self._roster.tell_exit(group, member)
+            return
+        with contextlib.suppress(EngineError):  # whatever it says, the next line sees what is
+            self._api.stop(member.id, action.grace)
+        self._roster.check(group, member)
+
+    def _close_group(self, uid: str) -> None:
+        group = self._roster.groups.get(uid)
+        if group is not None:
+            with self._roster.changed:
+                self._roster.changed.wait_for(lambda: group.busy == 0)
+        self._remove_group(uid)
+        self._addresses.release(uid)
+        self._roster.closed(uid)
+
+    def _remove_group(self, uid: str) -> None:
+        for pause in (0.2, 1.0, 0.0):
+            try:
+                recovery.remove_group(self._api, uid)
+            except EngineError:  # the engine is busy with one of them, or restarts
+                time.sleep(pause)
+            else:
+                return
+
+    def _read_logs(self, question: ReadLogs) -> str:
+        found = self._roster.member(question.uid, question.container)
+        if found is None:
+            return ""
+        member = found[1]
+        attempts = tuple(filter(None, (*member.previous, member.id)))
+        return logs.read(self._api, attempts, tail=question.tail, timestamps=question.timestamps)
+
+
+def _sweep(api: EngineApi) -> None:
+    with contextlib.suppress(EngineError, OSError):  # the next one to start tries again
+        leases.sweep(api)

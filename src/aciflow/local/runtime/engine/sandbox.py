@@ -1,0 +1,227 @@
+"""Open a group's sandbox, and create and start containers in it."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from collections.abc import Mapping
+from typing import Any
+
+from aciflow.local.protocol import ContainerRun, OpenSandbox
+from aciflow.local.runtime.engine import pause
+from aciflow.local.runtime.engine.addresses import Addresses
+from aciflow.local.runtime.engine.api import EngineApi, EngineError
+from aciflow.local.runtime.engine.containers import (
+    ENDPOINT,
+    Place,
+    container_body,
+    container_name,
+    group_labels,
+    pause_body,
+    unsupported,
+    volume_name,
+)
+from aciflow.local.runtime.engine.groups import Group, Member
+
+
+__all__ = ["Sandboxes"]
+
+_PATIENCE = 3.0
+"""Seconds for which an address or a port that was just given back may still be held."""
+
+_KEPT = 1
+"""How many earlier attempts of a container stay for their logs."""
+
+
+class Sandboxes:
+    """
+    What an endpoint makes on its engine, one group at a time.
+
+    Args:
+        api: The engine.
+        endpoint_id: For labels and names.
+        addresses: Where groups can live.
+    """
+
+    def __init__(self, api: EngineApi, endpoint_id: str, addresses: Addresses) -> None:
+        self._api = api
+        self._endpoint_id = endpoint_id
+        self._addresses = addresses
+        self._image_lock = threading.Lock()
+        self._image_made = False
+
+    @property
+    def image(self) -> str:
+        """The pause image of this endpoint."""
+        return f"aciflow-pause:{self._endpoint_id[:8]}"
+
+    def open(self, group: Group, action: OpenSandbox) -> tuple[Place, dict[int, tuple[str, int]]]:
+        """
+        Give a group its place; returns it, and where its ports are if they are elsewhere.
+
+        Raises:
+            EngineError, OSError, LookupError, ValueError: It cannot be had; the message says why.
+        """
+        if group.place is None:
+            group.place = self._addresses.open(group.uid, action.ports)
+        # What engines map ports to is known once something runs, and must outlive restarts.
+        if group.pause_id is None and (action.containers > 1 or group.place.mode == "mapped"):
+            self._ensure_image()
+            labels = group_labels(self._endpoint_id, group.uid, action.resource_id)
+            body = pause_body(action, group.place, self.image, labels)
+            group.pause_id, _ = self._create(container_name(group.uid, "pause"), body)
+            self._start(group.pause_id)
+        if group.place.mode != "mapped" or group.pause_id is None:
+            return group.place, {}
+        return group.place, self._mapped(group.pause_id)
+
+    def create(self, group: Group, member: Member, run: ContainerRun) -> tuple[str, ...]:
+        """
+        Create a container and give ``member`` its id; returns notes about what it cannot have in full.
+
+        Raises:
+            EngineError: It could not be created.
+        """
+        if problem := unsupported(run):
+            raise EngineError(0, problem)
+        if group.place is None:
+            raise EngineError(0, "the group has no sandbox")
+        self._ensure_volumes(group, run)
+        processors = 1024
+        if run.cpu is not None and run.cpu > 1:
+            processors = int(self._api.info().get("NCPU") or processors)
+        body, notes = container_body(
+            run,
+            attempt=member.attempt,
+            labels=group_labels(self._endpoint_id, group.uid, group.resource_id),
+            uid=group.uid,
+            hostname=group.name,
+            place=group.place,
+            ports=group.ports,
+            pause_id=group.pause_id,
+            processors=processors,
+        )
+        while len(member.previous) > _KEPT:
+            self._api.remove(member.previous[0])
+            member.previous = member.previous[1:]
+        name = container_name(group.uid, run.name, member.attempt)
+        member.id, _ = self._create(name, body)
+        return notes
+
+    def start(self, group: Group, member: Member) -> None:
+        """
+        Start a container that was created.
+
+        Raises:
+            EngineError: It could not be started.
+        """
+        try:
+            self._start(member.id)
+        except EngineError as error:
+            # The engine was restarted, and the group's namespaces are gone with the pause container.
+            if group.pause_id is None or "running container" not in error.message:
+                raise
+            self._start(group.pause_id)
+            self._start(member.id)
+
+    def drop_image(self) -> None:
+        """Remove the pause image, if this endpoint made one."""
+        with self._image_lock:
+            if self._image_made:
+                self._image_made = False
+                self._api.remove_image(self.image)
+
+    def _create(self, name: str, body: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
+        try:
+            return self._api.create(name, body)
+        except EngineError as error:
+            if error.status != 409:
+                raise
+        # The name holds the group's uid, so it is ours: left by a process that was killed half-way.
+        self._api.remove(name)
+        return self._api.create(name, body)
+
+    def _start(self, container: str) -> None:
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                self._api.start(container)
+            except EngineError as error:
+                if not _is_transient(error.message) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+            else:
+                return
+
+    def _ensure_image(self) -> None:
+        with self._image_lock:
+            if self._image_made or self._api.inspect_image(self.image) is not None:
+                self._image_made = True
+                return
+            changes = (*pause.CHANGES, f"LABEL {ENDPOINT}={self._endpoint_id}")
+            tar = pause.image_tar(self._api.version.arch)
+            self._api.import_image(tar, self.image, changes)
+            self._image_made = True
+
+    def _mapped(self, container: str) -> dict[int, tuple[str, int]]:
+        found = self._api.inspect(container) or {}
+        ports = (found.get("NetworkSettings") or {}).get("Ports") or {}
+        return {
+            int(key.partition("/")[0]): (self._api.address.host, int(bindings[0]["HostPort"]))
+            for key, bindings in ports.items()
+            if bindings
+        }
+
+    def _ensure_volumes(self, group: Group, run: ContainerRun) -> None:
+        if not run.mounts:
+            return
+        with group.volumes_lock:
+            labels = group_labels(self._endpoint_id, group.uid, group.resource_id)
+            for mount in run.mounts:
+                if mount.volume in group.filled:
+                    continue
+                name = volume_name(group.uid, mount.volume)
+                self._api.create_volume(name, labels)
+                if mount.files:
+                    self._fill(group, run.image, name, dict(mount.files), labels)
+                group.filled.add(mount.volume)
+
+    def _fill(
+        self,
+        group: Group,
+        image: str,
+        volume: str,
+        files: dict[str, bytes],
+        labels: dict[str, str],
+    ) -> None:
+        """Put files into a volume, by way of a container that is never started."""
+        body = {
+            "Image": image,
+            "Cmd": ["-"],  # some images name no command, and it is not run
+            "Labels": labels,
+            "HostConfig": {
+                "NetworkMode": "none",
+                "Mounts": [
+                    {
+                        "Type": "volume",
+                        "Source": volume,
+                        "Target": "/aciflow-files",
+                        "VolumeOptions": {"NoCopy": True},
+                    }
+                ],
+            },
+        }
+        helper, _ = self._create(container_name(group.uid, f"fill-{volume[-16:]}"), body)
+        try:
+            self._api.put_archive(helper, "/aciflow-files", pause.pack(files))
+        finally:
+            self._api.remove(helper)
+
+
+def _is_transient(message: str) -> bool:
+    lowered = message.lower()
+    return any(
+        words in lowered
+        for words in ("already allocated", "address already in use", "address is in use")
+    )
