@@ -23,9 +23,7 @@ from aciflow.local.rest.state import State
 __all__ = ["Endpoint"]
 
 
-_ROUTER = Router(
-    [*groups.ROUTES, *resource_groups.ROUTES, *operations.ROUTES, *catalogue.ROUTES]
-)
+_ROUTER = Router([*groups.ROUTES, *resource_groups.ROUTES, *operations.ROUTES, *catalogue.ROUTES])
 
 
 class Endpoint:

@@ -166,10 +166,7 @@ class ContainerRecord:
 
     def exited(self, at: float, exit_code: int, *, oom_killed: bool) -> None:
         """Its process has ended by itself."""
-        if oom_killed:
-            detail = "OOMKilled"
-        else:
-            detail = "Completed" if exit_code == 0 else "Error"
+        detail = "OOMKilled" if oom_killed else "Completed" if exit_code == 0 else "Error"
         self._terminated(at, exit_code, detail)
 
     def stopped(self, at: float, exit_code: int) -> None:

@@ -27,7 +27,11 @@ _API_VERSIONS = [
 ]
 
 _PROVIDERS: dict[str, list[str]] = {
-    "Microsoft.ContainerInstance": ["containerGroups", "locations/usages", "locations/capabilities"],
+    "Microsoft.ContainerInstance": [
+        "containerGroups",
+        "locations/usages",
+        "locations/capabilities",
+    ],
     "Microsoft.Resources": ["resourceGroups", "subscriptions", "tenants"],
 }
 

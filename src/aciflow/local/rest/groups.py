@@ -94,9 +94,7 @@ def _put(call: Call) -> Reply | Question:
         machine=GroupMachine(call.state.new_id(), desired, call.now),
     )
     call.state.add_group(record, call.now)
-    headers = begin_operation(
-        call.state, record.machine, location, call.request.base_url, call.now
-    )
+    headers = begin_operation(call.state, record.machine, location, call.request.base_url, call.now)
     headers.update(rate_headers(call.state, call.now))
     headers["x-ms-ratelimit-remaining-subscription-writes"] = "1199"
     return Reply(
@@ -145,7 +143,9 @@ def _check_images(name: str, answers: tuple[ImageAnswer, ...]) -> None:
 
 def _server(image: str) -> str:
     first, slash, _ = image.partition("/")
-    return first if slash and (set(first) & {".", ":"} or first == "localhost") else "index.docker.io"
+    return (
+        first if slash and (set(first) & {".", ":"} or first == "localhost") else "index.docker.io"
+    )
 
 
 def _get(call: Call) -> Reply:
@@ -208,9 +208,7 @@ def _stop(call: Call) -> Reply:
 def _restart(call: Call) -> Reply:
     record = _settled(call)
     machine = record.machine
-    headers = begin_operation(
-        call.state, machine, record.location, call.request.base_url, call.now
-    )
+    headers = begin_operation(call.state, machine, record.location, call.request.base_url, call.now)
     call.state.act(machine, machine.restart(call.now))
     headers["x-ms-ratelimit-remaining-subscription-writes"] = "1199"
     return Reply(status=204, headers=headers)

@@ -92,7 +92,9 @@ class Router:
         lower = [segment.lower() for segment in given]
         known = False
         for pattern, route in self._routes.get(len(given), ()):
-            if all(want == have or want[0] == "{" for want, have in zip(pattern, lower, strict=True)):
+            if all(
+                want == have or want[0] == "{" for want, have in zip(pattern, lower, strict=True)
+            ):
                 if route.method == method:
                     return route, {
                         want[1:-1]: have

@@ -27,10 +27,10 @@ from aciflow.local.protocol import (
     ImageAnswer,
     Observation,
     OpenSandbox,
+    Pulled,
     PullFailed,
     PullImage,
     PullStarted,
-    Pulled,
     Question,
     ReadLogs,
     SandboxReady,
@@ -94,7 +94,9 @@ def draw_start(rng: random.Random) -> Start:
     """A start from the distribution that the module describes."""
     pulling = rng.lognormvariate(math.log(4.4), 0.28)
     slow = rng.random() < 0.1
-    pull = rng.lognormvariate(math.log(35.0), 0.7) if slow else rng.lognormvariate(math.log(2.4), 0.75)
+    pull = (
+        rng.lognormvariate(math.log(35.0), 0.7) if slow else rng.lognormvariate(math.log(2.4), 0.75)
+    )
     begin = rng.lognormvariate(math.log(9.3), 0.4)
     return Start(pulling=pulling, pulled=pulling + pull, started=pulling + pull + begin)
 
@@ -210,7 +212,11 @@ class Simulation:
     def served_since(self, uid: str) -> float | None:
         """When the first of a group's running containers began, or will begin, to serve."""
         group = self._groups.get(uid)
-        runs = [run.serves for name, run in group.runs.items() if name not in group.inits] if group else []
+        runs = (
+            [run.serves for name, run in group.runs.items() if name not in group.inits]
+            if group
+            else []
+        )
         return min(runs, default=None)
 
     # --- inside ----------------------------------------------------------------------------
@@ -220,7 +226,7 @@ class Simulation:
         if group is None:
             number = self._opened
             self._opened += 1
-            rng = random.Random(f"{self._seed}/{number}")  # noqa: S311 - a simulation
+            rng = random.Random(f"{self._seed}/{number}")
             plans = self._plans
             group = _Group(
                 opened=now,
@@ -271,9 +277,7 @@ class Simulation:
             lasts = STOPPING
         started = now + begin
         ends = started + lasts if lasts is not None else math.inf
-        run = _Run(
-            started=started, serves=started + serving, ends=ends, attempt=action.attempt
-        )
+        run = _Run(started=started, serves=started + serving, ends=ends, attempt=action.attempt)
         group.runs[name] = run
         group.logs.setdefault(name, []).append((started, plan.logs))
         uid = action.uid

@@ -1,0 +1,232 @@
+"""``LocalAzure``: an Azure Container Instances of one's own, without Azure."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import weakref
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+
+from aciflow.errors import ConfigurationError
+from aciflow.local.protocol import Reply, Request
+from aciflow.local.runtime.base import Clock, Runtime
+from aciflow.local.service import OwnService, Service, new_id
+from aciflow.local.tokens import LocalCredential
+
+
+if TYPE_CHECKING:
+    import httpx
+
+    from aciflow.client import Client
+    from aciflow.drivers.workers import Workers
+    from aciflow.local.runtime.simulated import SimulatedProber
+
+
+__all__ = ["Addresses", "LocalAzure"]
+
+
+Addresses: TypeAlias = Literal["auto", "loopback", "bridge", "mapped"]
+
+_open: weakref.WeakSet[LocalAzure] = weakref.WeakSet()
+
+
+class LocalAzure:
+    """
+    An isolated local endpoint: nobody else sees its groups, and closing it removes them.
+
+    ``target="local"`` uses the one that is shared by all of a user's processes instead, see
+    :meth:`shared`. The runtime starts with the first use, or with ``with``. What a program forgets to
+    close is closed when the interpreter ends.
+
+    Args:
+        runtime: ``engine`` runs real containers; ``simulated`` only takes ACI's time; or a runtime.
+        addresses: How groups get addresses on an engine: ``bridge`` gives each a real one, ``loopback``
+            one in 127.0.0.0/8, ``mapped`` a free port of 127.0.0.1. ``auto`` takes the first of
+            them that works.
+        traces: Starts to replay, for ``simulated``: see
+            :class:`aciflow.local.runtime.simulated.SimulatedRuntime`.
+        speed: Simulated seconds in a real one, for ``simulated``.
+        seed: For what is drawn, for ``simulated``.
+
+    Raises:
+        ConfigurationError: The arguments do not go together.
+    """
+
+    def __init__(
+        self,
+        runtime: Literal["engine", "simulated"] | Runtime = "engine",
+        *,
+        addresses: Addresses = "auto",
+        traces: Sequence[Mapping[str, Any]] | None = None,
+        speed: float = 1.0,
+        seed: int = 0,
+    ) -> None:
+        simulation = traces is not None or speed != 1.0 or seed != 0
+        if runtime != "simulated" and simulation:
+            raise ConfigurationError("traces=, speed= and seed= need runtime='simulated'")
+        if runtime != "engine" and addresses != "auto":
+            raise ConfigurationError("addresses= needs runtime='engine'")
+        if isinstance(runtime, str):
+            runtime = _make(runtime, addresses, traces, speed, seed)
+        self._take(OwnService(runtime))
+
+    @classmethod
+    def over(cls, service: Service) -> LocalAzure:
+        """A ``LocalAzure`` on another service than one of its own, as :meth:`shared` uses it."""
+        self = cls.__new__(cls)
+        self._take(service)
+        return self
+
+    @classmethod
+    def shared(cls) -> LocalAzure:
+        """
+        The one endpoint that all processes of this user share on this machine's engine.
+
+        Raises:
+            aciflow.errors.EngineUnavailableError: There is no engine.
+        """
+        from aciflow.local.shared import shared
+
+        return shared()
+
+    def _take(self, service: Service) -> None:
+        self._service = service
+        self._lock = threading.Lock()
+        self._users = 0
+        self._workers: Workers | None = None
+        self._closed = False
+        _open.add(self)
+
+    # --- for a client ----------------------------------------------------------------------
+
+    @property
+    def kind(self) -> Literal["engine", "simulated"]:
+        """What it runs on."""
+        return self._service.kind
+
+    @property
+    def subscription_id(self) -> str:
+        """Its one subscription."""
+        return self._service.subscription_id
+
+    @property
+    def clock(self) -> Clock:
+        """Its clock: a function that gives seconds since the epoch."""
+        return self._service.clock
+
+    @property
+    def runtime(self) -> Runtime | None:
+        """What runs its groups, where that is in this process."""
+        return self._service.runtime
+
+    def client(self, **options: Any) -> Client:
+        """A client of this endpoint; ``options`` are those of :class:`aciflow.Client`."""
+        from aciflow.client import Client
+
+        return Client(self, **options)
+
+    def credential(self) -> LocalCredential:
+        """What gives tokens that this endpoint accepts; good nowhere else."""
+        return LocalCredential(self._service.token)
+
+    def transport(self) -> httpx.BaseTransport:
+        """An httpx transport that ends in this process."""
+        from aciflow.local.transport import LocalTransport
+
+        return LocalTransport(self.handle)
+
+    def async_transport(self) -> httpx.AsyncBaseTransport:
+        """The same for asynchronous clients; never blocks the loop."""
+        from aciflow.local.transport import AsyncLocalTransport
+
+        return AsyncLocalTransport(self.handle, self._pool().submit)
+
+    def handle(self, request: Request) -> Reply:
+        """Answer one request; blocks, and may be called from any thread."""
+        return self._service.request(request)
+
+    def prober(self) -> SimulatedProber | None:
+        """What to probe with instead of the network; ``None`` where the network is right."""
+        if self.kind != "simulated":
+            return None
+        from aciflow.local.runtime.simulated import SimulatedProber, SimulatedRuntime
+
+        runtime = self._service.runtime
+        return SimulatedProber(runtime) if isinstance(runtime, SimulatedRuntime) else None
+
+    def attach(self) -> None:
+        """
+        A client begins to use it.
+
+        Raises:
+            aciflow.errors.EngineUnavailableError: There is nothing to run containers on.
+        """
+        self._service.start()
+        with self._lock:
+            self._users += 1
+
+    def detach(self) -> None:
+        """A client has ended; after the last one the engine's network goes, unless groups use it."""
+        with self._lock:
+            self._users = max(self._users - 1, 0)
+            rest = self._users == 0 and not self._closed
+        if rest:
+            self._service.rest()
+
+    # --- life ------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """End; an isolated endpoint removes every group it still has."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            workers = self._workers
+        _open.discard(self)
+        self._service.close()
+        if workers is not None:
+            workers.close()
+
+    def __enter__(self) -> Self:
+        self._service.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<LocalAzure {self.kind}{' closed' if self._closed else ''}>"
+
+    def _pool(self) -> Workers:
+        from aciflow.drivers.workers import Workers
+
+        with self._lock:
+            if self._workers is None:
+                self._workers = Workers(32, "aciflow-local-request")
+            return self._workers
+
+
+def _make(
+    kind: str,
+    addresses: Addresses,
+    traces: Sequence[Mapping[str, Any]] | None,
+    speed: float,
+    seed: int,
+) -> Runtime:
+    if kind == "simulated":
+        from aciflow.local.runtime.simulated import SimulatedRuntime
+
+        return SimulatedRuntime(traces=traces, seed=seed, speed=speed)
+    if kind != "engine":
+        raise ConfigurationError(f"runtime={kind!r}: choose engine, simulated or a Runtime")
+    from aciflow.local.runtime.engine.runtime import EngineRuntime
+
+    return EngineRuntime(new_id().replace("-", ""), addresses=addresses)
+
+
+@atexit.register
+def _close_all() -> None:
+    for endpoint in list(_open):
+        endpoint.close()

@@ -1,0 +1,189 @@
+"""
+The simulated runtime: ACI's timing in real time, or on whatever clock drives it.
+
+A simulator calls :meth:`SimulatedRuntime.schedule` and keeps the heap itself. In a ``LocalAzure`` one
+thread does: it waits for the next observation and reports it.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import random
+import threading
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+from attrs import evolve
+
+from aciflow.flow.effects import HttpProbe, ProbeResult, TcpProbe
+from aciflow.local.protocol import Action, Observation, Question
+from aciflow.local.runtime.base import Clock, Report
+from aciflow.local.runtime.simulation import Simulation, draw_serving_delay
+
+
+__all__ = ["SimulatedProber", "SimulatedRuntime"]
+
+
+class SimulatedRuntime:
+    """
+    A :class:`~aciflow.local.runtime.base.Runtime` without containers.
+
+    Args:
+        traces: Starts to replay, in the format of ``aci-starts.json``: a list of mappings with
+            ``pulling``, ``pulled`` and ``started`` in seconds after the group was accepted, and
+            optionally ``exits_after``, ``exit_code``, ``pull_error`` and ``logs``. Each group takes the
+            next. ``None`` draws from the distribution that :mod:`aciflow.local.runtime.simulation`
+            describes.
+        seed: For everything that is drawn.
+        speed: How many simulated seconds pass in a real one. Only in real time; the times that it
+            reports are real.
+        ip_visible: When a group's address appears.
+        serving_delay: Seconds from a container's start until it serves, or a function that draws them.
+    """
+
+    kind: Literal["simulated"] = "simulated"
+
+    def __init__(
+        self,
+        *,
+        traces: Sequence[Mapping[str, Any]] | None = None,
+        seed: int = 0,
+        speed: float = 1.0,
+        ip_visible: Literal["creating", "running"] = "creating",
+        serving_delay: float | Callable[[random.Random], float] = draw_serving_delay,
+    ) -> None:
+        if not speed > 0:
+            raise ValueError(f"speed must be above zero, not {speed}")
+        self._simulation = Simulation(
+            traces=traces, seed=seed, ip_visible=ip_visible, serving_delay=serving_delay
+        )
+        self._speed = speed
+        self._condition = threading.Condition()
+        self._heap: list[tuple[float, int, Observation]] = []
+        self._numbers = itertools.count()
+        self._report: Report | None = None
+        self._clock: Clock | None = None
+        self._epoch = 0.0
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    # --- pure ------------------------------------------------------------------------------
+
+    def schedule(self, action: Action, now: float) -> list[tuple[float, Observation]]:
+        """What comes of an action, and when; see :meth:`Simulation.schedule`."""
+        return self._simulation.schedule(action, now)
+
+    def answer(self, question: Question) -> Any:
+        """Every image can be had; logs are those of the traces."""
+        with self._condition:
+            return self._simulation.answer(question)
+
+    def serving(self, ip: str, port: int, now: float) -> bool:
+        """Whether ``ip:port`` is served at ``now``, on the clock that :meth:`schedule` was given."""
+        return self._simulation.serving(ip, port, now)
+
+    def served_since(self, uid: str) -> float | None:
+        """When a group began, or will begin, to serve; see :meth:`Simulation.served_since`."""
+        return self._simulation.served_since(uid)
+
+    # --- in real time ----------------------------------------------------------------------
+
+    def start(self, report: Report, clock: Clock) -> None:
+        """Begin to report."""
+        self._report, self._clock = report, clock
+        self._epoch = clock()
+
+    def execute(self, action: Action) -> None:
+        """Schedule what comes of an action."""
+        with self._condition:
+            if self._closed:
+                return
+            for at, seen in self._simulation.schedule(action, self.now()):
+                real = self._real(at)
+                entry = (real, next(self._numbers), evolve(seen, at=real))
+                heapq.heappush(self._heap, entry)
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._run, name="aciflow-simulated", daemon=True
+                )
+                self._thread.start()
+            self._condition.notify()
+
+    def now(self) -> float:
+        """Simulated seconds: real ones since the start, times the speed."""
+        if self._clock is None:
+            raise RuntimeError("the runtime was not started")
+        return self._epoch + (self._clock() - self._epoch) * self._speed
+
+    def serves(self, ip: str, port: int) -> bool | None:
+        """Whether ``ip:port`` is served now; ``None`` where there is nothing at ``ip``."""
+        with self._condition:
+            if not self._simulation.routed(ip):
+                return None
+            return self._simulation.serving(ip, port, self.now())
+
+    def recover(self, groups: Mapping[str, Mapping[str, Any]]) -> None:
+        """Nothing outlives the process of a simulation."""
+
+    def drop_network(self) -> None:
+        """There is none."""
+
+    def close(self, *, remove: bool) -> None:
+        """Stop reporting."""
+        with self._condition:
+            self._closed = True
+            self._heap.clear()
+            self._condition.notify()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout=5)
+
+    def describe(self) -> dict[str, Any]:
+        """For ``doctor``."""
+        return {
+            "kind": self.kind,
+            "ok": True,
+            "detail": f"simulated starts, {self._speed:g} times real time; no containers",
+        }
+
+    def _real(self, at: float) -> float:
+        return self._epoch + (at - self._epoch) / self._speed
+
+    def _run(self) -> None:
+        report, clock = self._report, self._clock
+        if report is None or clock is None:
+            raise RuntimeError("the runtime was not started")
+        while True:
+            with self._condition:
+                if self._closed:
+                    return
+                wait = self._heap[0][0] - clock() if self._heap else None
+                if wait is None or wait > 0:
+                    self._condition.wait(wait)
+                    continue
+                _, _, seen = heapq.heappop(self._heap)
+            report(seen)
+
+
+class SimulatedProber:
+    """
+    Probes simulated containers, at once and without a network.
+
+    Args:
+        runtime: Whose containers.
+    """
+
+    def __init__(self, runtime: SimulatedRuntime) -> None:
+        self._runtime = runtime
+
+    def probe(self, probe: TcpProbe | HttpProbe) -> ProbeResult:
+        """What a probe at this moment sees. An HTTP server answers 200 to everything."""
+        serves = self._runtime.serves(probe.host, probe.port)
+        if serves is None:
+            return ProbeResult(ready=False, reason="timeout", detail="nothing at that address")
+        if not serves:
+            return ProbeResult(ready=False, reason="refused", detail="nothing listens yet")
+        if isinstance(probe, HttpProbe) and 200 not in probe.status:
+            return ProbeResult(ready=False, reason="status", detail="HTTP 200")
+        return ProbeResult(ready=True, reason="ok", detail="simulated")
