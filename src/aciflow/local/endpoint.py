@@ -1,8 +1,8 @@
 """
-The endpoint, pure: ``handle(request, now) -> reply`` and ``tick(observed, now) -> actions, next wake``.
+The endpoint, pure: a request in, a reply out; observations in, actions and the next wake out.
 
-It never sleeps, connects or looks at a clock, so a host thread can drive it in real time, and a simulator's
-heap through thousands of launches in seconds.
+It never sleeps, connects or looks at a clock, so a host thread can drive it in real time, and a
+simulator's heap through thousands of launches in seconds.
 """
 
 from __future__ import annotations

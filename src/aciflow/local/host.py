@@ -1,8 +1,9 @@
 """
 Drives the endpoint in real time: one daemon thread between it and the runtime.
 
-Requests come from any thread. Observations come from the runtime's threads and are only queued there. The
-host's thread takes them in, wakes when the endpoint asked for it, and hands actions to the runtime.
+Requests come from any thread. Observations come from the runtime's threads and are only queued
+there. The host's thread takes them in, wakes when the endpoint asked for it, and hands actions to
+the runtime.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """
-The endpoint's own bearer tokens: an expiry and a signature, so that any process with the key can issue
-and check them.
+The endpoint's own bearer tokens.
+
+An expiry and a signature, so that any process with the key can issue and check them.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class LocalCredential:
     def __init__(self, issue: Callable[[], AccessToken]) -> None:
         self._issue = issue
 
-    def get_token(self, *scopes: str, **options: Any) -> AccessToken:
+    def get_token(self, *scopes: str, **options: Any) -> AccessToken:  # noqa: ARG002
         """A token that is good for a while."""
         return self._issue()
 

@@ -1,8 +1,8 @@
 """
 One container of a group: its phase, its ARM states, its restarts.
 
-Pure. It is told what happened and at what time, and keeps the record; which action follows is decided by
-:mod:`aciflow.local.groups.machine`, which sees the whole group.
+Pure. It is told what happened and at what time, and keeps the record; which action follows is
+decided by :mod:`aciflow.local.groups.machine`, which sees the whole group.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ class ContainerRecord:
         self.events.add("Started", "Started container", at)
 
     def start_failed(self, at: float, message: str) -> None:
-        """Its process could not be started: it shows as an end with exit code 128, as in the kubelet."""
+        """It could not be started: shown as an end with exit code 128, as the kubelet does."""
         self.events.add("Failed", f"Error: {message}", at, warning=True)
         if self.started_once:
             self.restart_count += 1

@@ -1,8 +1,8 @@
 """
 ACI's events: whole seconds, aggregated.
 
-Names and messages as recorded since 2021 (name and digest without the tag, no ``Created``); ``Failed`` and
-``BackOff`` of image pulls as in Microsoft's troubleshooting page.
+Names and messages as recorded since 2021 (name and digest without the tag, no ``Created``);
+``Failed`` and ``BackOff`` of image pulls as in Microsoft's troubleshooting page.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Events:
 
 
 def image_label(image: str, digest: str | None) -> str:
-    """``alpine@sha256:...`` where the digest is known (the tag is dropped), else the image as written."""
+    """``alpine@sha256:...`` (no tag) where the digest is known, else the image as written."""
     if not digest or "@" in image:
         return image
     head, slash, tail = image.rpartition("/")

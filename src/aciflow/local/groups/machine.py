@@ -1,8 +1,9 @@
 """
 The controller of one container group.
 
-Pure: requests and observations go in with their time, actions come out. It never runs ahead of what was
-observed, survives any order and repetition of observations, and once it is closing it asks for nothing more.
+Pure: requests and observations go in with their time, actions come out. It never runs ahead of
+what was observed, survives any order and repetition of observations, and once it is closing it asks
+for nothing more.
 """
 
 from __future__ import annotations
@@ -220,7 +221,7 @@ class GroupMachine:
             return []
         self._seen = True
         if isinstance(seen, SandboxReady | SandboxFailed):
-            self._observe_sandbox(seen, now)
+            self._observe_sandbox(seen)
             return self._advance(now)
         record = self.find(seen.container)
         if record is None:
@@ -245,7 +246,7 @@ class GroupMachine:
 
     # --- inside ----------------------------------------------------------------------------
 
-    def _observe_sandbox(self, seen: SandboxReady | SandboxFailed, now: float) -> None:
+    def _observe_sandbox(self, seen: SandboxReady | SandboxFailed) -> None:
         if isinstance(seen, SandboxFailed):
             if self._sandbox == "opening":
                 self._sandbox = "failed"

@@ -1,4 +1,4 @@
-"""What ARM says about itself: tenants, subscriptions, providers, and a region's usages and capabilities."""
+"""What ARM says of itself: tenants, subscriptions, providers, a region's usages and capabilities."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """
 DNS names of groups.
 
-``<label>.<region>.azurecontainer.io``; with a reuse scope other than ``Unsecure`` a hash comes in between,
-the same for the same label in the same scope. The hash's alphabet and length are not known: ours is 16
-lower-case letters and digits.
+``<label>.<region>.azurecontainer.io``; with a reuse scope other than ``Unsecure`` a hash comes in
+between, the same for the same label in the same scope. The hash's alphabet and length are not
+known: ours is 16 lower-case letters and digits.
 """
 
 from __future__ import annotations

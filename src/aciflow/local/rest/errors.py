@@ -2,8 +2,8 @@
 ARM's and ACI's refusals, word for word where a recording or a document has them.
 
 Sources are those of the error catalogue: real traffic where there is some, else Microsoft's
-troubleshooting pages and bodies that users quoted. ``InaccessibleImage`` and the platform refusal carry the
-runtime's reason at the end, which Azure does not give.
+troubleshooting pages and bodies that users quoted. ``InaccessibleImage`` and the platform refusal
+carry the runtime's reason at the end, which Azure does not give.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def location_unavailable(location: str, resource_type: str, locations: Sequence[
     )
 
 
-def group_location_conflict(resource_group: str, old: str, new: str) -> Refusal:
+def group_location_conflict(old: str, new: str) -> Refusal:
     """409 for a resource group that exists elsewhere."""
     return Refusal(
         409,

@@ -1,8 +1,8 @@
 """
 A PUT's body, as ACI keeps it and as ACI shows it.
 
-ACI echoes what it was sent: it normalises the case of enumerations, adds empty lists, and leaves out secrets
-(recordings of 2021 to 2023; key order as in 2023-05-01).
+ACI echoes what it was sent: it normalises the case of enumerations, adds empty lists, and leaves
+out secrets (recordings of 2021 to 2023; key order as in 2023-05-01).
 """
 
 from __future__ import annotations

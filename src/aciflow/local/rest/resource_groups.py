@@ -64,7 +64,7 @@ def _put(call: Call) -> Reply:
     elif record.deletion is not None:
         raise errors.group_being_deleted(name)
     elif record.location != location:
-        raise errors.group_location_conflict(name, record.location, location)
+        raise errors.group_location_conflict(record.location, location)
     else:
         status = 200
     record.tags = given.get("tags")

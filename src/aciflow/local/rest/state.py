@@ -1,8 +1,8 @@
 """
 Everything the endpoint knows.
 
-One mutable object that the handlers share, and its form on disk. What is derived (what a body shows, the
-containers to run) is computed again on loading.
+One mutable object that the handlers share, and its form on disk. What is derived (what a body
+shows, the containers to run) is computed again on loading.
 """
 
 from __future__ import annotations

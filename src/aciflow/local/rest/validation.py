@@ -1,9 +1,9 @@
 """
 What ACI refuses at a PUT.
 
-:func:`check_shape` finds what cannot be read at all, :func:`check_group` what can be read and is not allowed.
-Like the service they stop at the first problem. What the service allows and a runtime cannot do is
-refused too (:func:`check_runtime`), with ``NotImplemented``, rather than dropped.
+:func:`check_shape` finds what cannot be read at all, :func:`check_group` what can be read and is
+not allowed. Like the service they stop at the first problem. What the service allows and a runtime
+cannot do is refused too (:func:`check_runtime`), with ``NotImplemented``, rather than dropped.
 Codes of the catalogue where it has one; ``Invalid...`` ones of ours where only the rule is known.
 """
 

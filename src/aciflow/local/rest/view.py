@@ -79,14 +79,12 @@ def _containers(
             view = record.instance_view()
             if view is not None:
                 added["instanceView"] = view
-        if added:  # before `resources`, where ACI has them
-            properties: dict[str, Any] = {}
-            for key, value in container["properties"].items():
-                if key == "resources":
-                    properties.update(added)
-                properties[key] = value
-            container = {"name": container["name"], "properties": {**properties, **added}}
-        bodies.append(container)
+        properties: dict[str, Any] = {}
+        for key, value in container["properties"].items():
+            if key == "resources":  # before it, where ACI has them
+                properties.update(added)
+            properties[key] = value
+        bodies.append({"name": container["name"], "properties": {**properties, **added}})
     return bodies
 
 

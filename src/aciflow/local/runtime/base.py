@@ -1,8 +1,8 @@
 """
 What the endpoint needs of whatever really runs containers.
 
-A runtime does as it is told and reports what happens; it decides nothing. Restart policies, back-off,
-the order of init containers and every state that ARM shows belong to the pure endpoint.
+A runtime does as it is told and reports what happens; it decides nothing. Restart policies,
+back-off, the order of init containers and every state that ARM shows belong to the pure endpoint.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """
 The simulated runtime: ACI's timing in real time, or on whatever clock drives it.
 
-A simulator calls :meth:`SimulatedRuntime.schedule` and keeps the heap itself. In a ``LocalAzure`` one
-thread does: it waits for the next observation and reports it.
+A simulator calls :meth:`SimulatedRuntime.schedule` and keeps the heap itself. In a ``LocalAzure``
+one thread does: it waits for the next observation and reports it.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class SimulatedRuntime:
     def drop_network(self) -> None:
         """There is none."""
 
-    def close(self, *, remove: bool) -> None:
+    def close(self, *, remove: bool) -> None:  # noqa: ARG002
         """Stop reporting."""
         with self._condition:
             self._closed = True

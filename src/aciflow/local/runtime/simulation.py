@@ -1,11 +1,11 @@
 """
 ACI's timing without containers, pure: an action and its time in, observations with their times out.
 
-Where no traces are given, starts are drawn from a distribution that follows the figures of 63 recorded
-Linux starts outside a virtual network, 2021 to 2023 (median [quartiles], seconds): until the pull begins
-4 [4-5], pull 2 [1-6], from then to the container's start 9 [7-12]. One pull in ten is of an image that takes
-half a minute or more. Nobody recorded how long after its start a container serves; ``serving_delay`` states
-what is assumed.
+Where no traces are given, starts are drawn from a distribution that follows the figures of 63
+recorded Linux starts outside a virtual network, 2021 to 2023 (median [quartiles], seconds): until
+the pull begins 4 [4-5], pull 2 [1-6], from then to the container's start 9 [7-12]. One pull in ten
+is of an image that takes half a minute or more. Nobody recorded how long after its start a
+container serves; ``serving_delay`` states what is assumed.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Start:
 
     @classmethod
     def from_trace(cls, trace: Mapping[str, Any]) -> Start:
-        """A row of a trace file; ``exits_after``, ``exit_code``, ``pull_error``, ``logs`` may be added."""
+        """A row of a trace file, and what may be added to it."""
         return cls(
             pulling=float(trace["pulling"]),
             pulled=float(trace["pulled"]),
