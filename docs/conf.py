@@ -37,9 +37,9 @@ def _add_help(_app: object, name: str, source: list[str]) -> None:
     """Give the page on the command line the help texts, from the parser itself."""
     if name != "reference/command-line":
         return
-    from aciflow.cli import parser
+    from aciflow.cli.parser import _parser
 
-    top = parser()
+    top = _parser()
     commands = next(a for a in top._actions if isinstance(a, argparse._SubParsersAction)).choices
     for title, command in {
         "aciflow": top,
@@ -48,6 +48,22 @@ def _add_help(_app: object, name: str, source: list[str]) -> None:
         source[0] += f"\n## {title}\n\n```text\n{command.format_help()}```\n"
 
 
+def _at_home(app: Any, env: Any, node: Any, content: Any) -> Any:
+    """Resolve a name of the package, such as `aciflow.Timeline`, to the module that documents it."""
+    import aciflow
+
+    target = node.get("reftarget", "")
+    found = getattr(aciflow, target.removeprefix("aciflow."), None)
+    home = f"{getattr(found, '__module__', '')}.{getattr(found, '__qualname__', '')}"
+    if node.get("refdomain") != "py" or home == target:
+        return None
+    domain = env.get_domain("py")
+    return domain.resolve_xref(
+        env, node["refdoc"], app.builder, node["reftype"], home, node, content
+    )
+
+
 def setup(app: Any) -> None:
     """Called by Sphinx."""
     app.connect("source-read", _add_help)
+    app.connect("missing-reference", _at_home)
