@@ -141,6 +141,7 @@ class GroupState:
         Args:
             body: A container group as ARM has it.
         """
+        body = _object(body)
         props = _object(body.get("properties"))
         address = _object(props.get("ipAddress"))
         view = _object(props.get("instanceView"))

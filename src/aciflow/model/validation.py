@@ -155,10 +155,10 @@ def _address(spec: ContainerGroupSpec) -> Found:
     has_address = spec.public_ip or spec.private_ip
     if spec.public_ip and spec.private_ip:
         yield Problem(field="private_ip", message="a group has one address: public or private")
-    if spec.public_ip and spec.subnets:
+    elif spec.public_ip and spec.subnets:
         message = "a group in a subnet cannot have a public address"
         yield Problem(field="public_ip", message=message)
-    if spec.private_ip and not spec.subnets:
+    elif spec.private_ip and not spec.subnets:
         yield Problem(field="private_ip", message="needs a subnet")
     if has_address and not spec.ports:
         yield Problem(field="ports", message="an address needs at least one port")
