@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import time
 
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from typing import NoReturn
 import pytest
 
 from tests.images import WEB, Engine, find_engine
+from tests.registry import NO_REGISTRY, Registry, running
 
 
 ROOT = Path(__file__).parent.parent
@@ -120,3 +122,12 @@ def web_image(engine: Engine) -> str:
     It stays on the engine, since it never changes.
     """
     return WEB.ensure(engine)
+
+
+@pytest.fixture(scope="session")
+def registry(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A real registry on loopback; push an image there and pull it under its name."""
+    if shutil.which("docker-registry") is None:
+        _missing(NO_REGISTRY)
+    with running(tmp_path_factory.mktemp("registry"), engine) as started:
+        yield started

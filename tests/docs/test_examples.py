@@ -12,6 +12,8 @@ import nbclient
 import nbformat
 import pytest
 
+from tests.registry import Registry
+
 
 ROOT = Path(__file__).parent.parent.parent
 EXAMPLES = ROOT / "examples"
@@ -115,3 +117,15 @@ def test_notebook_is_kept_without_output() -> None:
     notebook = nbformat.read(EXAMPLES / "quickstart.ipynb", as_version=4)
     nbformat.validate(notebook)
     assert [c for c in notebook.cells if c.cell_type == "code" and c.outputs] == []
+
+
+def test_quickstart_with_an_image_that_must_be_pulled(
+    web_image: str, registry: Registry, tmp_path: Path
+) -> None:
+    """On a machine whose registry answers, the image is pulled, and the waterfall shows how long."""
+    image = registry.push(web_image, "examples/web")
+    done = _run("quickstart.py", image, tmp_path)
+    registry.forget(image)
+    assert done.returncode == 0, done.stderr
+    assert "first line: hello from a container" in done.stdout
+    assert re.search(r"^pull +[\d.]+ s +[\d.]+ s", done.stdout, re.MULTILINE)
