@@ -68,9 +68,15 @@ class Rig:
                 pytest.fail(f"no {kind.__name__} {fields} in {timeout} s; seen: {self.seen}")
             return found()[count - 1]
 
-    def open(self, *ports: int, containers: int = 1, name: str = "group") -> SandboxReady:
-        """Open a sandbox; its uid is in what is returned."""
+    def open(self, *ports: int, containers: int = 1, name: str = "group") -> str:
+        """Open a sandbox; returns its uid."""
         uid = uuid.uuid4().hex[:12]
+        self.ask(uid, *ports, containers=containers, name=name)
+        self.wait(SandboxReady, uid=uid)
+        return uid
+
+    def ask(self, uid: str, *ports: int, containers: int = 1, name: str = "group") -> None:
+        """Ask for a sandbox, and do not wait."""
         self.runtime.execute(
             OpenSandbox(
                 uid=uid,
@@ -80,7 +86,21 @@ class Rig:
                 ports=tuple(PortSpec(port=port) for port in ports),
             )
         )
-        return self.wait(SandboxReady, uid=uid)
+
+    def ip(self, uid: str) -> str:
+        """A group's address, which is told once something has it."""
+        with self.changed:
+
+            def told() -> list[str]:
+                return [
+                    one.ip
+                    for one in self.seen
+                    if isinstance(one, SandboxReady) and one.uid == uid and one.ip
+                ]
+
+            if not self.changed.wait_for(told, 20):
+                pytest.fail(f"no address of {uid}; seen: {self.seen}")
+            return told()[-1]
 
     def begin(self, uid: str, name: str = "c", *, attempt: int = 0, **run: Any) -> None:
         """Ask for a container, and do not wait."""

@@ -16,6 +16,7 @@ from aciflow.local.protocol import (
     PullFailed,
     PullImage,
     ResolveImages,
+    SandboxReady,
     StartFailed,
     StopContainer,
 )
@@ -26,25 +27,24 @@ pytestmark = pytest.mark.engine
 
 def test_serves_on_its_own_address_and_is_gone_when_closed(rig: Rig, engine: Engine) -> None:
     """The port asked for answers on the group's address; after the close neither is there."""
-    group = rig.open(80)
-    rig.runtime.execute(PullImage(uid=group.uid, container="c", image=rig.image))
-    assert rig.wait(Pulled, uid=group.uid).cached
-    started = rig.run(group.uid)
+    uid = rig.open(80)
+    rig.runtime.execute(PullImage(uid=uid, container="c", image=rig.image))
+    assert rig.wait(Pulled, uid=uid).cached
+    started = rig.run(uid)
 
-    assert group.ip is not None
-    assert fetch(group.ip, 80) == b"hello from a container\n"
-    labels = engine.labelled(f"aciflow.uid={group.uid}")
-    assert [f"container aciflow-{group.uid}-c-0"] == list(labels)
+    assert fetch(rig.ip(uid), 80) == b"hello from a container\n"
+    labels = engine.labelled(f"aciflow.uid={uid}")
+    assert [f"container aciflow-{uid}-c-0"] == list(labels)
     [found] = labels.values()
     assert {
         "aciflow.endpoint": rig.endpoint_id,
-        "aciflow.uid": group.uid,
+        "aciflow.uid": uid,
         "aciflow.container": "c",
         "aciflow.attempt": "0",
         "aciflow.resource-id": "/subscriptions/s/resourceGroups/r/containerGroups/group",
     }.items() <= found.items()
 
-    rig.close(group.uid)
+    rig.close(uid)
     assert (
         engine.json(f"/containers/json?all=1&filters=%7B%22id%22:[%22{started.container_id}%22]%7D")
         == []
@@ -54,67 +54,64 @@ def test_serves_on_its_own_address_and_is_gone_when_closed(rig: Rig, engine: Eng
 def test_two_groups_serve_the_same_port(rig: Rig) -> None:
     """Each group has an address of its own."""
     first, second = rig.open(80), rig.open(80)
-    rig.run(first.uid)
-    rig.run(second.uid)
-    assert first.ip is not None
-    assert second.ip is not None
-    assert first.ip != second.ip
-    assert fetch(first.ip, 80) == fetch(second.ip, 80)
+    rig.run(first)
+    rig.run(second)
+    assert rig.ip(first) != rig.ip(second)
+    assert fetch(rig.ip(first), 80) == fetch(rig.ip(second), 80)
 
 
 def test_exit_code_and_log(rig: Rig) -> None:
     """A container that ends reports its exit code once, and its output stays to be read."""
-    group = rig.open()
-    assert group.ip is None
-    rig.shell(group.uid, "echo out; echo err >&2; exit 3")
-    exited = rig.wait(Exited, uid=group.uid)
+    uid = rig.open()
+    rig.shell(uid, "echo out; echo err >&2; exit 3")
+    exited = rig.wait(Exited, uid=uid)
     assert (exited.exit_code, exited.attempt, exited.oom_killed) == (3, 0, False)
-    assert sorted(rig.logs(group.uid).split()) == ["err", "out"]
-    rig.close(group.uid)
+    assert sorted(rig.logs(uid).split()) == ["err", "out"]
+    rig.close(uid)
     assert [exited] == [one for one in rig.seen if isinstance(one, Exited)]
+    assert {None} == {one.ip for one in rig.seen if isinstance(one, SandboxReady)}  # no port
 
 
 def test_environment_command_and_hostname(rig: Rig) -> None:
     """The command replaces the image's, the environment arrives, the hostname is the group's."""
-    group = rig.open(name="my-group")
-    rig.shell(group.uid, 'echo "$GREETING $(hostname)"', env={"GREETING": "a=b c"})
-    rig.wait(Exited, uid=group.uid)
-    assert rig.logs(group.uid) == "a=b c my-group\n"
+    uid = rig.open(name="my-group")
+    rig.shell(uid, 'echo "$GREETING $(hostname)"', env={"GREETING": "a=b c"})
+    rig.wait(Exited, uid=uid)
+    assert rig.logs(uid) == "a=b c my-group\n"
 
 
 def test_restart_keeps_the_address_and_the_logs(rig: Rig) -> None:
     """A new attempt serves at the same address, with a fresh file system and the old log."""
-    group = rig.open(80)
+    uid = rig.open(80)
     script = "[ -e /mark ] && echo stale; touch /mark; echo here; exec httpd -f -p 80 -h /www"
-    rig.shell(group.uid, script)
-    assert group.ip is not None
-    fetch(group.ip, 80)
-    rig.runtime.execute(StopContainer(uid=group.uid, container="c", grace=0.0))
-    assert rig.wait(Exited, uid=group.uid).attempt == 0
-    assert not listening(group.ip, 80)
+    rig.shell(uid, script)
+    fetch(rig.ip(uid), 80)
+    rig.runtime.execute(StopContainer(uid=uid, container="c", grace=0.0))
+    assert rig.wait(Exited, uid=uid).attempt == 0
+    assert not listening(rig.ip(uid), 80)
 
-    rig.shell(group.uid, script, attempt=1)
-    fetch(group.ip, 80)
-    assert rig.logs(group.uid) == "here\nhere\n"
+    rig.shell(uid, script, attempt=1)
+    fetch(rig.ip(uid), 80)
+    assert rig.logs(uid) == "here\nhere\n"
 
 
 def test_start_that_cannot_be(rig: Rig) -> None:
     """A command that does not exist is a failed start with the engine's words."""
-    group = rig.open()
-    rig.begin(group.uid, command=("/no/such/program",))
-    assert "no such file" in rig.wait(StartFailed, uid=group.uid).message
+    uid = rig.open()
+    rig.begin(uid, command=("/no/such/program",))
+    assert "no such file" in rig.wait(StartFailed, uid=uid).message
 
 
 def test_same_action_again_is_answered_again_and_does_nothing_twice(
     rig: Rig, engine: Engine
 ) -> None:
     """What an endpoint asks anew, after its process was killed, finds what is there."""
-    group = rig.open(80)
-    first = rig.run(group.uid)
-    rig.begin(group.uid)
-    second = rig.wait(type(first), uid=group.uid, count=2)
+    uid = rig.open(80)
+    first = rig.run(uid)
+    rig.begin(uid)
+    second = rig.wait(type(first), uid=uid, count=2)
     assert first.container_id == second.container_id
-    assert len(engine.labelled(f"aciflow.uid={group.uid}")) == 1
+    assert len(engine.labelled(f"aciflow.uid={uid}")) == 1
 
 
 def test_missing_image_is_told_before_and_by_the_pull(rig: Rig) -> None:
@@ -123,9 +120,9 @@ def test_missing_image_is_told_before_and_by_the_pull(rig: Rig) -> None:
     [answer] = rig.runtime.answer(ResolveImages(images=(image,)))
     assert isinstance(answer, ImageAnswer)
     assert answer.problem == "registry"  # nothing listens there
-    group = rig.open()
-    rig.runtime.execute(PullImage(uid=group.uid, container="c", image=image))
-    assert "127.0.0.1:9" in rig.wait(PullFailed, uid=group.uid).message
+    uid = rig.open()
+    rig.runtime.execute(PullImage(uid=uid, container="c", image=image))
+    assert "127.0.0.1:9" in rig.wait(PullFailed, uid=uid).message
 
 
 def test_present_image_resolves(rig: Rig) -> None:
@@ -145,10 +142,11 @@ def test_network_goes_when_nobody_needs_it(rigs: Callable[..., Rig], engine: Eng
     rig = rigs(addresses="bridge")
     label = f"aciflow.endpoint={rig.endpoint_id}"
     assert engine.labelled(label) == {}
-    group = rig.open(80)
+    uid = rig.open(80)
     rig.runtime.drop_network()
     assert [f"network aciflow-{rig.endpoint_id[:8]}"] == list(engine.labelled(label))
-    rig.close(group.uid)
+    rig.close(uid)
     rig.runtime.drop_network()
     assert engine.labelled(label) == {}
-    assert rig.open(80).ip is not None
+    assert rig.open(80)
+    assert len(engine.labelled(label)) == 1

@@ -53,7 +53,9 @@ class Group:
         members: The last attempt of each container.
         filled: Volumes that exist and have their files.
         closing: Nothing more is reported or started.
-        busy: How many opens and starts are under way.
+        opening: How many opens are under way; starts wait for them.
+        busy: How many opens and starts are under way; closing waits for them.
+        shown: The address may be used by others.
     """
 
     uid: str
@@ -65,5 +67,7 @@ class Group:
     members: dict[str, Member] = field(factory=dict)
     filled: set[str] = field(factory=set)
     closing: bool = False
+    opening: int = 0
     busy: int = 0
+    shown: bool = False
     volumes_lock: threading.Lock = Factory(threading.Lock)

@@ -194,6 +194,7 @@ class EngineRuntime:
             group.place = self._addresses.place_of(ip)
         if group.place is not None:
             self._addresses.adopt(group.uid, group.place)
+            group.shown = bool(group.members or group.pause_id)
         attempts = {
             name: (int(entry["attempt"]), str(entry.get("container_id", "")))
             for name, entry in (known.get("running") or {}).items()
@@ -268,21 +269,44 @@ class EngineRuntime:
                 self._roster.groups[action.uid] = group
             group.ports = action.ports
             group.name = action.name
+            group.opening += 1
             return group
 
     def _open(self, action: OpenSandbox) -> None:
         group = self._roster.groups[action.uid]
-        if group.closing:
-            return
+        problem: str | None = None
+        mapped: Mapping[int, tuple[str, int]] = {}
         try:
-            place, mapped = self._sandboxes.open(group, action)
+            if not group.closing:
+                mapped = self._sandboxes.open(group, action)
         except (EngineError, OSError, LookupError, ValueError) as error:
-            message = getattr(error, "strerror", None) or str(error)
-            failed = SandboxFailed(uid=action.uid, at=self._clock(), message=message)
+            problem = getattr(error, "strerror", None) or str(error)
+        finally:
+            with self._roster.changed:
+                group.opening -= 1
+                self._roster.changed.notify_all()
+        if problem is not None:
+            failed = SandboxFailed(uid=action.uid, at=self._clock(), message=problem)
             self._roster.tell(group, failed)
             return
+        place = group.place
+        # Who connects to an address on a bridge before it exists waits a second for the next ARP
+        # request, however soon it comes up. So nobody is told until something has it.
+        if group.pause_id is not None or (place is not None and place.mode != "bridge"):
+            group.shown = True
+        self._tell_place(group, mapped)
+
+    def _tell_place(self, group: Group, mapped: Mapping[int, tuple[str, int]]) -> None:
+        place = group.place
+        if place is None:
+            return
         ip = self._api.address.host if place.mode == "mapped" else place.ip
-        ready = SandboxReady(uid=action.uid, at=self._clock(), ip=ip, mapped=mapped)
+        ready = SandboxReady(
+            uid=group.uid,
+            at=self._clock(),
+            ip=ip if group.shown else None,
+            mapped=mapped,
+        )
         self._roster.tell(group, ready)
 
     def _pull(self, action: PullImage) -> None:
@@ -314,9 +338,12 @@ class EngineRuntime:
     def _start(self, action: StartContainer) -> None:
         run = action.run
         group = self._roster.groups.get(action.uid)
-        if group is None or group.closing:
+        if group is None:
             return
         with self._roster.changed:
+            self._roster.changed.wait_for(lambda: group.closing or group.opening == 0)
+            if group.closing:
+                return
             earlier = group.members.get(run.name)
             if earlier is not None and earlier.attempt == action.attempt:
                 if earlier.state in {"running", "exited"} or earlier.adopted:
@@ -343,6 +370,9 @@ class EngineRuntime:
             )
             self._roster.tell(group, failed)
             return
+        if not group.shown and group.ports:
+            group.shown = True
+            self._tell_place(group, {})
         self._roster.began(group, member, notes)
 
     def _stop(self, action: StopContainer) -> None:

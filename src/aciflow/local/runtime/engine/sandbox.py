@@ -14,7 +14,6 @@ from aciflow.local.runtime.engine.addresses import Addresses
 from aciflow.local.runtime.engine.api import EngineApi, EngineError
 from aciflow.local.runtime.engine.containers import (
     ENDPOINT,
-    Place,
     container_body,
     container_name,
     group_labels,
@@ -56,9 +55,9 @@ class Sandboxes:
         """The pause image of this endpoint."""
         return f"aciflow-pause:{self._endpoint_id[:8]}"
 
-    def open(self, group: Group, action: OpenSandbox) -> tuple[Place, dict[int, tuple[str, int]]]:
+    def open(self, group: Group, action: OpenSandbox) -> dict[int, tuple[str, int]]:
         """
-        Give a group its place; returns it, and where its ports are if they are elsewhere.
+        Give a group its place; returns where its ports are, if they are elsewhere.
 
         Raises:
             EngineError, OSError, LookupError, ValueError: It cannot be had; the message says why.
@@ -73,8 +72,8 @@ class Sandboxes:
             group.pause_id, _ = self._create(container_name(group.uid, "pause"), body)
             self._start(group.pause_id)
         if group.place.mode != "mapped" or group.pause_id is None:
-            return group.place, {}
-        return group.place, self._mapped(group.pause_id)
+            return {}
+        return self._mapped(group.pause_id)
 
     def create(self, group: Group, member: Member, run: ContainerRun) -> tuple[str, ...]:
         """
