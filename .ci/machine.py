@@ -70,13 +70,14 @@ def debian_packages(*packages: str, why: str) -> None:
         MissingError: This is not Debian's family, or not root, or apt-get failed.
     """
     if not shutil.which("apt-get"):
-        raise MissingError(f"{why}: install what Debian calls {', '.join(packages)}")
+        raise MissingError(f"not installed: {', '.join(packages)}, as Debian calls them ({why})")
     missing = [package for package in packages if not _installed(package)]
     if not missing:
         return
     command = ("apt-get", "install", "-y", "-q", "--no-install-recommends", *missing)
     if not _is_root():
-        raise MissingError(f"{why}; as root: {' '.join(command[:2])} {' '.join(missing)}")
+        names = " ".join(missing)
+        raise MissingError(f"not installed: {names} ({why}); as root: apt-get install {names}")
     say(f"installing {', '.join(missing)} ({why})")
     # An image of Debian comes without package lists, and old ones name versions that are gone.
     if _run(*command).returncode:
@@ -95,7 +96,7 @@ def _make_environment(where: Path) -> None:
         subprocess.run([uv, "venv", "-q", "--seed", "-p", sys.executable, where], check=True)
         return
     if importlib.util.find_spec("ensurepip") is None or importlib.util.find_spec("venv") is None:
-        debian_packages("python3-venv", why="this Python cannot make environments")
+        debian_packages("python3-venv", why="without it, this Python makes no environments")
     subprocess.run([sys.executable, "-m", "venv", where], check=True)
 
 

@@ -322,8 +322,12 @@ def _main(preferred: str | None) -> int:
         return 1
     if preferred and (engine.has(preferred) or engine.can_pull(preferred)):
         print(preferred)
-    else:
+        return 0
+    try:
         print(WEB.ensure(engine))
+    except RuntimeError as error:
+        print(error, file=sys.stderr)
+        return 1
     return 0
 
 
