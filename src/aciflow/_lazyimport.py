@@ -70,7 +70,7 @@ def _homes(module: object) -> dict[str, str] | None:
         return None
     # Not `ast.parse`: the module `ast` costs more than all the rest of this.
     tree = compile(source, path, "exec", flags=PyCF_ONLY_AST, dont_inherit=True)
-    block = next(node for node in tree.body if isinstance(node, If))
+    block = next(node for node in vars(tree)["body"] if isinstance(node, If))
     homes = {}
     for node in block.body:
         if isinstance(node, ImportFrom) and node.module is not None:
