@@ -16,7 +16,6 @@ import threading
 import time
 import weakref
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -92,9 +91,9 @@ class Store:
             return None
         return found if isinstance(found, dict) else None
 
-    def save(self, document: dict[str, Any]) -> None:
+    def save(self, state: dict[str, Any]) -> None:
         """Replace it."""
-        write_private(self._path, json.dumps(document, separators=(",", ":")).encode())
+        write_private(self._path, json.dumps(state, separators=(",", ":")).encode())
 
     def clear(self) -> None:
         """Remove it."""
@@ -213,9 +212,3 @@ else:
             lock._forget()
 
     os.register_at_fork(after_in_child=_after_fork)
-
-
-def locks_in(directory: Path, suffix: str) -> Iterator[Path]:
-    """The lock files in a directory."""
-    with contextlib.suppress(FileNotFoundError):
-        yield from sorted(directory.glob(f"*{suffix}"))

@@ -45,7 +45,7 @@ class Addresses:
     def __init__(self, api: EngineApi, endpoint_id: str, wanted: Mode) -> None:
         self._api = api
         self._endpoint_id = endpoint_id
-        self._mode = wanted
+        self._mode: Mode = wanted
         self._lock = threading.Lock()
         self._network: IPv4Network | None = None
         self._held: dict[str, str] = {}

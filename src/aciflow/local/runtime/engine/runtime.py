@@ -116,7 +116,7 @@ class EngineRuntime:
         )
         if self._ephemeral:
             self._lease = leases.Lease.take(engine, self.endpoint_id)
-            self._submit(partial(_sweep, api))
+        self._submit(partial(_sweep, api))
         self._watcher.start()
         self._started = True
 
