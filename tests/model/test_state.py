@@ -116,7 +116,7 @@ def test_a_whole_reply() -> None:
     assert (state.ip, state.fqdn) == ("1.2.3.4", "h.westus.azurecontainer.io")
     assert (state.ports, state.public) == ((Port(80), Port(53, "UDP")), True)
     assert (state.restart_policy, state.os_type) == ("Never", "Linux")
-    assert (state.cpu, state.memory_gb) == (0.3, 0.3)
+    assert (state.cpu, state.memory_gb, state.priority) == (0.3, 0.3, "Regular")
     assert [item.name for item in state.events] == ["Scheduled"]
     assert [(item.name, item.image) for item in state.init_containers] == [("init", "setup")]
     assert state.raw is body
@@ -127,6 +127,11 @@ def test_a_whole_reply() -> None:
         state="Terminated", started_at=T0, finished_at=T0 + 1, exit_code=3, detail="Error"
     )
     assert (side.current, side.previous, side.events) == (None, None, ())
+
+
+def test_a_spot_group_says_so() -> None:
+    """Priority is part of the state, since the price depends on it."""
+    assert GroupState.from_arm({"properties": {"priority": "Spot"}}).priority == "Spot"
 
 
 def test_the_body_is_neither_compared_nor_shown() -> None:

@@ -229,11 +229,16 @@ BAD: list[tuple[ContainerGroupSpec, str, str]] = [
     # environment and command
     (web(env={"_A": "1"}), "containers[0].env['_A']", "is not a name"),
     (web(env={"A.B": "1"}), "containers[0].env['A.B']", "is not a name"),
-    (web(env={"A": 1}), "containers[0].env['A']", "is a int; environment values are strings"),
+    (web(env={"A": 1}), "containers[0].env['A']", "is of type int; environment values are strings"),
+    (web(env={"A": None}), "containers[0].env['A']", "is of type NoneType"),
     (web(secure_env={"": SECRET}), "containers[0].secure_env['']", "is not a name"),
     (web(secure_env={"A": None}), "containers[0].secure_env['A']", "has no value"),
     (web(env={"A": "1"}, secure_env={"A": SECRET}), "containers[0].secure_env['A']", "in env too"),
-    (web(command=("sleep", 5)), "containers[0].command[1]", "is a int; arguments are strings"),
+    (
+        web(command=("sleep", 5)),
+        "containers[0].command[1]",
+        "is of type int; arguments are strings",
+    ),
     # mounts
     (
         web(volume_mounts=[VolumeMount(name="none", mount_path="/a")]),
@@ -390,7 +395,7 @@ BAD: list[tuple[ContainerGroupSpec, str, str]] = [
     (group(tags={"a/b": ""}), "tags['a/b']", "is not a tag's name"),
     (group(tags={"": ""}), "tags['']", "is not a tag's name"),
     (group(tags={"t": "v" * 257}), "tags['t']", "257 characters; at most 256"),
-    (group(tags={"t": 5}), "tags['t']", "is a int; the values of tags are strings"),
+    (group(tags={"t": 5}), "tags['t']", "is of type int; the values of tags are strings"),
 ]
 
 

@@ -77,7 +77,7 @@ def shared_problems(
         yield Problem(field=f"{where}.image", message=f"{container.image!r}: {error}")
     for index, word in enumerate(container.command):
         if not is_text(word):
-            message = f"is a {type(word).__name__}; arguments are strings"
+            message = f"is of type {type(word).__name__}; arguments are strings"
             yield Problem(field=f"{where}.command[{index}]", message=message)
     yield from _env(where, container)
     yield from _mounts(where, container.volume_mounts, spec)
@@ -96,11 +96,11 @@ def _env(where: str, container: Container | InitContainer) -> Found:
                 )
             if field == "secure_env" and name in container.env:
                 yield Problem(field=at, message="is in env too")
-            if value is None:
+            if value is None and field == "secure_env":
                 message = "has no value (the service does not tell secrets back)"
                 yield Problem(field=at, message=message)
             elif not is_text(value):
-                message = f"is a {type(value).__name__}; environment values are strings"
+                message = f"is of type {type(value).__name__}; environment values are strings"
                 yield Problem(field=at, message=message)
 
 

@@ -110,6 +110,7 @@ class GroupState:
         os_type: As asked for.
         cpu: vCPU of all containers together.
         memory_gb: GB of all containers together.
+        priority: ``Regular`` or ``Spot``, which has another price.
         raw: The body itself. Not compared, not in the repr.
     """
 
@@ -131,6 +132,7 @@ class GroupState:
     os_type: str
     cpu: float
     memory_gb: float
+    priority: str = "Regular"
     raw: Mapping[str, Any] = field(repr=False, eq=False)
 
     @classmethod
@@ -172,6 +174,7 @@ class GroupState:
             os_type=_text(props.get("osType")),
             cpu=total(_number(item.get("cpu")) or 0.0 for item in requests),
             memory_gb=total(_number(item.get("memoryInGB")) or 0.0 for item in requests),
+            priority=_text(props.get("priority")) or "Regular",
             raw=body,
         )
 

@@ -312,7 +312,7 @@ def _tags(spec: ContainerGroupSpec) -> Found:
             message = f"is not a tag's name: 1 to {TAG_NAME} characters, none of < > % & \\ ? /"
             yield Problem(field=f"tags[{name!r}]", message=message)
         if not is_text(value):
-            message = f"is a {type(value).__name__}; the values of tags are strings"
+            message = f"is of type {type(value).__name__}; the values of tags are strings"
             yield Problem(field=f"tags[{name!r}]", message=message)
         elif len(value) > TAG_VALUE:
             message = f"has {len(value)} characters; at most {TAG_VALUE}"
