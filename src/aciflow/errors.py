@@ -35,6 +35,7 @@ The one exception tree.
     │   ├── ContainerExitedError
     │   │   └── CrashLoopError
     │   ├── NotReadyError            the time was up
+    │   ├── RunTimeoutError          a run took longer than it may
     │   └── UnreachableFromHereError
     ├── GroupGoneError               the container group does not exist (any more)
     ├── NotOursError                 refused to touch what aciflow did not make
@@ -94,6 +95,7 @@ __all__ = [
     "ProvisioningError",
     "QuotaExceededError",
     "RegionUnavailableError",
+    "RunTimeoutError",
     "ServiceError",
     "ThrottledError",
     "TransitioningError",
@@ -396,6 +398,10 @@ class CrashLoopError(ContainerExitedError):
 
 class NotReadyError(LaunchError):
     """The deadline passed; the message says what had been seen until then."""
+
+
+class RunTimeoutError(LaunchError):
+    """What ``run`` ran was not done in time; it was ended."""
 
 
 class UnreachableFromHereError(LaunchError):

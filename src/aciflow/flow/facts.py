@@ -188,6 +188,13 @@ class Facts:
         self.ready = self.elapsed()
         self.ready_resolution = resolution
 
+    @property
+    def incomplete(self) -> bool:
+        """Whether the service has not reported all there is to report of each container."""
+        return not self.services or any(
+            None in (times.pulling, times.pulled, times.started) for times in self.services.values()
+        )
+
     def close(self) -> None:
         """The launch is over: the total stands."""
         if self._ended is None:

@@ -22,7 +22,6 @@ from aciflow.errors import (
     EndpointUnreachableError,
     LaunchContext,
     Leftover,
-    LocationRequiredError,
     NameTakenError,
     NotFoundError,
     NotOursError,
@@ -41,6 +40,7 @@ from aciflow.flow.effects import (
     LedgerWrite,
 )
 from aciflow.flow.facts import Facts
+from aciflow.flow.groups import find, location_required, put, record
 from aciflow.flow.ids import GroupRef, ResourceGroupRef
 from aciflow.flow.pace import Pace
 from aciflow.flow.retry import perform, retrying, sleep
@@ -49,7 +49,7 @@ from aciflow.model import ContainerGroupSpec, GroupState, to_arm
 from aciflow.ready import Ready
 
 
-__all__ = ["LAUNCH_TAG", "OWNER_TAG", "LaunchRequest", "Launched", "launch"]
+__all__ = ["LAUNCH_TAG", "OWNER_TAG", "LaunchRequest", "Launched", "Launching", "Made", "launch", "title_of"]
 
 LAUNCH_TAG = "aciflow-launch-id"
 OWNER_TAG = "aciflow-owner"
@@ -127,47 +127,64 @@ class Launched:
         state: What ARM last said.
         mapped: Ports that are reached elsewhere than on the address.
         adopted: It was there before.
-        made_group: The resource group was made by this launch.
         facts: All that was seen, for the timeline.
     """
 
     state: GroupState
     mapped: Mapped
     adopted: bool
-    made_group: bool
     facts: Facts
 
 
-def launch(env: Env, request: LaunchRequest) -> Flow[Launched]:
+@define
+class Made:
+    """What a launch has made so far; it says so also when the launch is interrupted."""
+
+    resource_group: bool = False
+
+
+def launch(env: Env, request: LaunchRequest, made: Made | None = None) -> Flow[Launched]:
     """
     Launch.
+
+    Args:
+        env: Clock and random generator.
+        request: What, where and how.
+        made: Filled in as the launch goes on.
 
     Raises:
         AciflowError: With ``context`` set: the phase, the timeline so far, logs, and what is left.
     """
-    facts = Facts(env=env, target=request.target, title=_title(request))
-    run = _Launch(env=env, request=request, facts=facts, deadline=facts.began + request.timeout)
+    facts = Facts(env=env, target=request.target, title=title_of(request))
+    deadline = facts.began + request.timeout
+    run = Launching(
+        env=env, request=request, facts=facts, deadline=deadline, made=made or Made()
+    )
     try:
-        return (yield from run.run())
+        launched = yield from run.run()
     except GeneratorExit:
         raise
     except BaseException as error:
         yield from run.fail(error)
         raise
+    facts.close()
+    return launched
 
 
-def _title(request: LaunchRequest) -> str:
+def title_of(request: LaunchRequest) -> str:
     images = ", ".join(container.image for container in request.spec.containers)
     return f"{request.spec.name} ({images})"
 
 
 @define(kw_only=True)
-class _Launch:
+class Launching:
+    """A launch under way: its record, and what it has made so far."""
+
     env: Env
     request: LaunchRequest
     facts: Facts
     deadline: float
-    made_group: bool = field(init=False, default=False)
+    made: Made
     put_sent: bool = field(init=False, default=False)
     put_answered: bool = field(init=False, default=False)
     adopted: bool = field(init=False, default=False)
@@ -206,27 +223,16 @@ class _Launch:
         if request.group_known and wanted:
             return wanted
         start = yield from self.facts.begin("resource_group")
-        found: ArmReply | None = None
-        name = request.resource_group.name
-        if not request.group_new:
-            try:
-                found = yield from self._arm(ArmCall(operation="rg.get", resource_group=name))
-            except NotFoundError:
-                found = None
+        group = request.resource_group
+        found = None if request.group_new else (yield from find(self.env, group, self.deadline))
         if found is None:
             if not wanted:
-                raise LocationRequiredError(
-                    f"resource group '{name}' does not exist and no location is given: pass "
-                    f"location='westeurope' (or any other region), or set az's default with "
-                    f"`az config set defaults.location=westeurope`"
-                )
-            body = {"location": wanted[0], "tags": self._tags()}
-            yield from self._registering(
-                ArmCall(operation="rg.put", resource_group=name, body=body)
-            )
-            self.made_group = True
+                raise location_required(group.name)
+            yield from record(self.env, group, "intended")
+            self.made.resource_group = True
+            yield from self._registering(put(group, wanted[0], self._tags()))
         elif not request.locations:
-            wanted = (found.body["location"],)
+            wanted = (str(found["location"]),)
         yield from self.facts.end("resource_group", start)
         return wanted
 
@@ -235,7 +241,7 @@ class _Launch:
     def _existing(self) -> Flow[GroupState | None]:
         """What is there under that name and shall be adopted, if anything."""
         request = self.request
-        if self.made_group:
+        if self.made.resource_group:
             return None
         self.facts.phase = "submit"
         found = yield from self._look()
@@ -368,7 +374,6 @@ class _Launch:
             self.state, mapped = waited.state, waited.mapped
             if request.pace.final_read:
                 yield from self._complete()
-        facts.close()
         if request.lifetime == "detached" or self.adopted:
             # From here on it is on purpose: nothing is to be cleaned up if this process dies.
             yield from perform(self.env, LedgerClear(launch_id=request.launch_id))
@@ -376,7 +381,6 @@ class _Launch:
             state=cast("GroupState", self.state),
             mapped=mapped,
             adopted=self.adopted,
-            made_group=self.made_group,
             facts=facts,
         )
 
@@ -413,7 +417,6 @@ class _Launch:
             "id": request.ref.id,
             "subscription_id": request.resource_group.subscription_id,
             "resource_group": request.resource_group.name,
-            "resource_group_made": self.made_group or request.group_new,
             "name": request.spec.name,
             "target": request.target or "azure",
             "lifetime": request.lifetime,

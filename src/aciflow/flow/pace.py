@@ -14,7 +14,7 @@ simple: it rises to a peak and falls like 1 / t. Only its two parameters come fr
 
 from __future__ import annotations
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 
 __all__ = ["AZURE", "LOCAL", "LogLogistic", "Pace"]
@@ -72,14 +72,26 @@ class Pace:
     lines: float
     gone: float
 
+    def sped_up(self, factor: float) -> Pace:
+        """The same for a service whose time runs ``factor`` times as fast."""
+        starts = self.starts and LogLogistic(self.starts.median / factor, self.starts.shape)
+        # Intervals are scale / sqrt(hazard), and the hazard is `factor` times as high.
+        seconds = {
+            name: getattr(self, name) / factor
+            for name in (
+                "first_read", "least", "most", "watch_least", "watch_most", "probe", "lines", "gone",
+            )
+        }  # fmt: skip
+        return evolve(self, starts=starts, scale=self.scale / factor**0.5, **seconds)
+
     def read_interval(self, since_accepted: float) -> float:
         """Seconds until the next read, while only ARM can tell."""
         if self.starts is None:
             return min(self.most, self.least + 0.1 * since_accepted)
         # The hazard in the middle of the interval, found in two steps.
-        interval = self.scale / self.starts.hazard(max(since_accepted, 1.0)) ** 0.5
+        interval = self.scale / self.starts.hazard(max(since_accepted, self.first_read)) ** 0.5
         middle = since_accepted + interval / 2
-        interval = self.scale / self.starts.hazard(max(middle, 1.0)) ** 0.5
+        interval = self.scale / self.starts.hazard(max(middle, self.first_read)) ** 0.5
         return min(self.most, max(self.least, interval))
 
     def watch_interval(self, since_accepted: float) -> float:

@@ -57,7 +57,7 @@ from aciflow.ready import (
 )
 
 
-__all__ = ["Mapped", "Waited", "default_ready", "wait_ready"]
+__all__ = ["MAPPED_HEADER", "Mapped", "Waited", "default_ready", "parse_mapped", "wait_ready"]
 
 MAPPED_HEADER = "x-aciflow-mapped"
 # Probes that may be under way at once: at four a second and 2 s each there are never more.
@@ -299,7 +299,7 @@ class _Waiter:
         state = GroupState.from_arm(reply.body)
         self.facts.see_reply(reply, sent=self.read_sent - self.facts.began)
         self.facts.see_state(state, reply.headers)
-        self.mapped = _mapped(reply.headers)
+        self.mapped = parse_mapped(reply.headers.get(MAPPED_HEADER))
         if state.ip is not None and (self.state is None or self.state.ip is None):
             self.facts.see_address(unseen_since=unseen_since - self.facts.began)
         self.state = state
@@ -400,11 +400,10 @@ class _Waiter:
         return NotReadyError(f"{head} ({'; '.join(parts)})")
 
 
-def _mapped(headers: Mapping[str, str]) -> Mapped:
+def parse_mapped(header: str | None) -> Mapped:
     """Where the local endpoint's ports are, for engines whose addresses cannot be reached from here."""
-    if MAPPED_HEADER not in headers:
+    if header is None:
         return {}
     return {
-        int(port): (str(where[0]), int(where[1]))
-        for port, where in json.loads(headers[MAPPED_HEADER]).items()
+        int(port): (str(where[0]), int(where[1])) for port, where in json.loads(header).items()
     }

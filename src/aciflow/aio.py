@@ -1,0 +1,471 @@
+"""
+The client for asyncio, and the module's functions: the same names and arguments, awaited.
+
+::
+
+    async with await aciflow.aio.launch("nginx", public_ip=True) as group:
+        print(group.url())
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+
+from aciflow import lifetimes
+from aciflow.aio_group import AsyncContainerGroup, AsyncResourceGroup
+from aciflow.client import Usage, collect
+from aciflow.errors import AciflowError, CleanupError, GroupGoneError, Leftover
+from aciflow.options import LaunchOptions, RunOptions, ShapeOptions, signed, split
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Unpack
+
+    from aciflow.arm.aio_gateway import AsyncGateway
+    from aciflow.core import Live, Use
+    from aciflow.drivers.aio import AsyncDriver
+    from aciflow.flow.effects import Env, Flow, Operation
+    from aciflow.flow.handle import View
+    from aciflow.flow.ids import GroupRef
+    from aciflow.flow.lines import LogCursor, LogLine
+    from aciflow.flow.wait import Waited
+    from aciflow.group import RunResult
+    from aciflow.local.azure import LocalAzure
+    from aciflow.model import ContainerGroupSpec
+    from aciflow.options import (
+        ImageLaunch,
+        ImageLaunchVia,
+        RunShape,
+        RunShapeVia,
+        SpecLaunch,
+        SpecLaunchVia,
+    )
+    from aciflow.probes import AsyncNetworkProber, ThreadedProber
+    from aciflow.ready import Ready
+
+
+__all__ = ["AsyncClient", "get", "launch", "run"]
+
+R = TypeVar("R")
+
+
+class AsyncClient:
+    """
+    Launches container groups on one target, from one asyncio loop.
+
+    Arguments and errors are those of :class:`aciflow.Client`. What is not deleted when the interpreter
+    ends is deleted then, as with the sync client.
+    """
+
+    def __init__(
+        self,
+        target: str | LocalAzure = "auto",
+        *,
+        subscription_id: str | None = None,
+        credential: Any = None,
+        cloud: Literal["public", "usgov", "china"] = "public",
+        location: str | None = None,
+        resource_group: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        api_version: str | None = None,
+    ) -> None:
+        from aciflow.core import Core  # noqa: PLC0415 (flows, tenacity, ... are loaded on first use)
+
+        self._core = Core(
+            target,
+            subscription_id=subscription_id,
+            credential=credential,
+            cloud=cloud,
+            location=location,
+            resource_group=resource_group,
+            tags=tags,
+            api_version=api_version,
+        )
+        self._closed = False
+        self._gateway: AsyncGateway | None = None
+        self._prober: AsyncNetworkProber | ThreadedProber | None = None
+        lifetimes.remember(self)
+
+    # --- launching ------------------------------------------------------------------------
+
+    @overload
+    async def launch(self, image: str, **options: Unpack[ImageLaunch]) -> AsyncContainerGroup: ...
+
+    @overload
+    async def launch(
+        self, spec: ContainerGroupSpec, /, **options: Unpack[SpecLaunch]
+    ) -> AsyncContainerGroup: ...
+
+    @signed(ShapeOptions, LaunchOptions, first="image")
+    async def launch(self, what: Any = None, /, **options: Any) -> AsyncContainerGroup:
+        """As :func:`aciflow.launch`, on this client's target."""
+        return await self._launch(what, options, owns_client=False)
+
+    async def _launch(
+        self, what: Any, options: dict[str, Any], *, owns_client: bool
+    ) -> AsyncContainerGroup:
+        from aciflow.flow.launch import launch as flow  # noqa: PLC0415
+
+        if what is None and "image" in options:
+            what = options.pop("image")
+        shape, how = split("launch", LaunchOptions, options, shaped=isinstance(what, str))
+        request = self._core.request(what, shape, how, complete=True)
+        try:
+            with self._core.launching(request) as made:
+                result = await self._run(lambda env: flow(env, request, made), how.on_phase)
+                self._core.launched(request, result)
+        except BaseException as error:
+            await self._tidy(error)
+            raise
+        return AsyncContainerGroup(
+            self,
+            request.ref,
+            result.state,
+            owns_client=owns_client,
+            mapped=result.mapped,
+            facts=result.facts,
+            launch_id=request.launch_id,
+            lifetime=request.lifetime,
+            adopted=result.adopted,
+        )
+
+    @signed(ShapeOptions, RunOptions, first="image")
+    async def run(
+        self, image: str, command: Sequence[str] | None = None, **options: Unpack[RunShape]
+    ) -> RunResult:
+        """As :func:`aciflow.run`, on this client's target."""
+        from aciflow.core import hook_for_run  # noqa: PLC0415
+        from aciflow.flow.run import run as flow  # noqa: PLC0415
+
+        shape, how = split("run", RunOptions, options, shaped=True)
+        request = self._core.run_request(image, {**shape, "command": command}, how)
+        hook = hook_for_run(how.on_log, how.on_phase)
+        try:
+            with self._core.launching(request) as made:
+                outcome = await self._run(
+                    lambda env: flow(env, request, made, timeout=how.timeout, check=how.check), hook
+                )
+        except BaseException as error:
+            await self._tidy(error)
+            raise
+        await self._drop_idle(closing=False)
+        return self._core.run_result(outcome)
+
+    # --- what is there --------------------------------------------------------------------
+
+    async def get(self, name: str, *, resource_group: str | None = None) -> AsyncContainerGroup:
+        """
+        Pick up a running container group, launched by any process.
+
+        Leaving an ``async with`` does not delete it; :meth:`AsyncContainerGroup.delete` does where aciflow
+        made it.
+
+        Args:
+            name: Its name.
+            resource_group: Default: the client's.
+
+        Raises:
+            GroupGoneError: There is none.
+        """
+        return await self._get(name, resource_group, owns_client=False)
+
+    async def _get(
+        self, name: str, resource_group: str | None, *, owns_client: bool
+    ) -> AsyncContainerGroup:
+        ref = self._core.find_ref(name, resource_group)
+        return self._handle(ref, await self._read(ref), owns_client=owns_client)
+
+    async def list(self, *, resource_group: str | None = None) -> tuple[AsyncContainerGroup, ...]:
+        """
+        The container groups of a resource group, or of the subscription, each with its state.
+
+        Args:
+            resource_group: Default: the client's, else the whole subscription.
+        """
+        from aciflow.flow.handle import list_groups  # noqa: PLC0415
+
+        where = resource_group or self._core.default_group
+        bodies = await self._run(lambda env: list_groups(env, where))
+        handles = []
+        for body in bodies:
+            ref = self._core.ref_of(body["id"])
+            try:
+                handles.append(self._handle(ref, await self._read(ref), owns_client=False))
+            except GroupGoneError:
+                continue  # deleted since it was listed
+        return tuple(handles)
+
+    async def resource_group(
+        self,
+        name: str | None = None,
+        *,
+        location: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        delete: Literal["if-created", "never"] = "if-created",
+    ) -> AsyncResourceGroup:
+        """
+        A resource group to launch into; made where it does not exist.
+
+        Args:
+            name: Default: a new one.
+            location: Where, if it is made.
+            tags: If it is made.
+            delete: Whether leaving its ``async with`` deletes one that this made.
+        """
+        from aciflow.flow.groups import ensure  # noqa: PLC0415
+
+        use = self._core.use(name, keep=delete == "never")
+        where = location or self._core.location or self._core.target.location
+        made = await self._run(
+            lambda env: ensure(
+                env,
+                use.ref,
+                location=where,
+                tags={**self._core.group_tags(), **(tags or {})},
+                new=name is None,
+            )
+        )
+        use.known, use.made = True, made
+        return AsyncResourceGroup(self, use, location=location)
+
+    async def usage(self, location: str | None = None) -> tuple[Usage, ...]:
+        """
+        How much of the subscription's quotas is used in a region.
+
+        Args:
+            location: Default: the client's, or az's default.
+
+        Raises:
+            LocationRequiredError: There is neither.
+        """
+        from aciflow.flow.handle import usages  # noqa: PLC0415
+
+        where = self._core.region(location)
+        return tuple(Usage(**usage) for usage in await self._run(lambda env: usages(env, where)))
+
+    # --- the end --------------------------------------------------------------------------
+
+    async def close(self) -> None:
+        """
+        Delete what this client launched (what is ``detached`` stays) and made, and close connections.
+
+        Raises:
+            CleanupError: What is left, and how to remove it.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        lifetimes.forget(self)
+        remaining: list[Leftover] = []
+        messages: list[str] = []
+        try:
+            for live in self._core.live():
+                with collect(remaining, messages):
+                    await self._delete_live(live)
+            with collect(remaining, messages):
+                await self._drop_idle(closing=True)
+        finally:
+            if self._gateway is not None:
+                await self._gateway.close()
+            if self._prober is not None:
+                await self._prober.close()
+            self._core.release()
+        if messages:
+            raise CleanupError("; ".join(messages), remaining=remaining)
+
+    def close_at_exit(self) -> None:
+        """The interpreter ends, and its loops have: delete from ordinary code."""
+        from aciflow.client import Client  # noqa: PLC0415
+
+        self._closed = True
+        Client._over(self._core).close()  # noqa: SLF001
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<AsyncClient {self._core.target.label or 'Azure'} {self._core.target.subscription_id}>"
+
+    # --- for the handles ------------------------------------------------------------------
+
+    def _driver(self) -> AsyncDriver:
+        from aciflow.drivers.aio import AsyncDriver  # noqa: PLC0415
+        from aciflow.probes import AsyncNetworkProber, ThreadedProber  # noqa: PLC0415
+
+        if self._gateway is None:
+            self._gateway = self._core.async_gateway()
+        if self._prober is None:
+            simulated = self._core.simulated_prober()
+            self._prober = ThreadedProber(simulated) if simulated else AsyncNetworkProber()
+        return AsyncDriver(arm=self._gateway, prober=self._prober, ledger=self._core.ledger)
+
+    async def _run(self, make: Callable[[Env], Flow[R]], on_phase: Any = None) -> R:
+        return await self._driver().run(make, on_phase)
+
+    def _handle(self, ref: GroupRef, view: View, *, owns_client: bool) -> AsyncContainerGroup:
+        return AsyncContainerGroup(
+            self,
+            ref,
+            view.state,
+            owns_client=owns_client,
+            mapped=view.mapped,
+            facts=None,
+            launch_id=None,
+            lifetime="detached",
+            adopted=False,
+        )
+
+    async def _read(self, ref: GroupRef) -> View:
+        from aciflow.flow.handle import read  # noqa: PLC0415
+
+        return await self._run(lambda env: read(env, ref))
+
+    async def _wait(self, ref: GroupRef, ready: Ready, timeout: float) -> Waited:
+        from aciflow.flow.handle import wait  # noqa: PLC0415
+
+        core = self._core
+        return await self._run(
+            lambda env: wait(
+                env, ref, ready, pace=core.pace, timeout=timeout, label=core.target.label
+            )
+        )
+
+    async def _logs(self, ref: GroupRef, container: str, tail: int | None) -> str:
+        from aciflow.flow.handle import logs  # noqa: PLC0415
+
+        return await self._run(lambda env: logs(env, ref, container, tail))
+
+    async def _follow(
+        self, ref: GroupRef, container: str, cursor: LogCursor
+    ) -> tuple[list[LogLine], bool]:
+        from aciflow.flow.handle import follow  # noqa: PLC0415
+
+        return await self._run(
+            lambda env: follow(env, ref, container, cursor, pace=self._core.pace)
+        )
+
+    async def _change(self, ref: GroupRef, operation: Operation) -> View:
+        from aciflow.flow.handle import change  # noqa: PLC0415
+
+        return await self._run(lambda env: change(env, ref, operation, pace=self._core.pace))
+
+    async def _delete(self, group: AsyncContainerGroup) -> None:
+        from aciflow.flow.handle import delete  # noqa: PLC0415
+
+        core, ref = self._core, group._ref  # noqa: SLF001
+        facts, launch_id = group._facts, group._launch_id  # noqa: SLF001
+        await self._run(
+            lambda env: delete(env, ref, pace=core.pace, facts=facts, launch_id=launch_id)
+        )
+        core.ledger.clear_id(ref.id)
+        core.forget(ref)
+        await self._drop_idle(closing=False)
+
+    async def _delete_live(self, live: Live) -> None:
+        from aciflow.flow.handle import delete  # noqa: PLC0415
+
+        await self._run(
+            lambda env: delete(
+                env, live.ref, pace=self._core.pace, facts=None, launch_id=live.launch_id
+            )
+        )
+        self._core.forget(live.ref)
+
+    async def _drop_idle(self, *, closing: bool) -> None:
+        for use in self._core.idle_groups(closing=closing):
+            await self._drop(use)
+
+    async def _drop(self, use: Use) -> None:
+        from aciflow.flow.groups import delete_resource_group  # noqa: PLC0415
+
+        core = self._core
+        core.dropped(use)
+        await self._run(
+            lambda env: delete_resource_group(
+                env, use.ref, pace=core.pace, wait=core.group_wait, mark=core.mark
+            )
+        )
+
+    async def _close_group(self, use: Use) -> None:
+        for live in list(use.live.values()):
+            await self._delete_live(live)
+        use.pinned = False
+        if use.made and not use.keep:
+            await self._drop(use)
+
+    async def _tidy(self, error: BaseException) -> None:
+        """After a failed launch: the resource group that was made for it goes too."""
+        try:
+            await self._drop_idle(closing=False)
+        except AciflowError as failure:
+            error.add_note(str(failure))
+
+
+@overload
+async def launch(image: str, **options: Unpack[ImageLaunchVia]) -> AsyncContainerGroup: ...
+
+
+@overload
+async def launch(
+    spec: ContainerGroupSpec, /, **options: Unpack[SpecLaunchVia]
+) -> AsyncContainerGroup: ...
+
+
+@signed(ShapeOptions, LaunchOptions, first="image", via_client=True)
+async def launch(what: Any = None, /, **options: Any) -> AsyncContainerGroup:
+    """As :func:`aciflow.launch`; ``client`` is an :class:`AsyncClient`."""
+    client = options.pop("client", None)
+    if client is not None:
+        made: AsyncContainerGroup = await client.launch(what, **options)
+        return made
+    client = AsyncClient()
+    try:
+        return await client._launch(what, options, owns_client=True)  # noqa: SLF001
+    except BaseException as error:
+        await _close_after(client, error)
+        raise
+
+
+@signed(ShapeOptions, RunOptions, first="image", via_client=True)
+async def run(
+    image: str, command: Sequence[str] | None = None, **options: Unpack[RunShapeVia]
+) -> RunResult:
+    """As :func:`aciflow.run`; ``client`` is an :class:`AsyncClient`."""
+    client: Any = options.pop("client", None)
+    if client is not None:
+        result: RunResult = await client.run(image, command, **options)
+        return result
+    async with AsyncClient() as own:
+        return await own.run(image, command, **options)  # type: ignore[misc]
+
+
+async def get(
+    name: str, *, resource_group: str, client: AsyncClient | None = None
+) -> AsyncContainerGroup:
+    """As :func:`aciflow.get`."""
+    if client is not None:
+        return await client.get(name, resource_group=resource_group)
+    own = AsyncClient()
+    try:
+        return await own._get(name, resource_group, owns_client=True)  # noqa: SLF001
+    except BaseException as error:
+        await _close_after(own, error)
+        raise
+
+
+async def _close_after(client: AsyncClient, error: BaseException) -> None:
+    try:
+        await client.close()
+    except CleanupError as failure:
+        error.add_note(str(failure))

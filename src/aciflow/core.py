@@ -1,0 +1,460 @@
+"""
+What the sync and the async client share: everything but the waiting.
+
+It resolves the target, turns a call's arguments into a :class:`~aciflow.flow.launch.LaunchRequest`, and
+keeps the books of what a client has made and still has to delete.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import secrets
+import socket
+import threading
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from attrs import define, evolve, field, frozen
+
+from aciflow.drivers.sync import SyncDriver
+from aciflow.drivers.workers import Workers
+from aciflow.errors import (
+    LocationRequiredError,
+    Problem,
+    ValidationError,
+)
+from aciflow.flow import pace as paces
+from aciflow.flow.ids import GroupRef, ResourceGroupRef
+from aciflow.flow.launch import OWNER_TAG, Launched, LaunchRequest, Made
+from aciflow.flow.lines import LogLine
+from aciflow.flow.wait import default_ready
+from aciflow.group import RunResult
+from aciflow.ledger import Ledger
+from aciflow.local.state import state_root
+from aciflow.model import ContainerGroupSpec, spec_from_image, validate
+from aciflow.model.cost import cost
+from aciflow.options import LaunchOptions, RunOptions
+from aciflow.probes import NetworkProber
+from aciflow.ready import CompletedCheck, Ready
+from aciflow.target import resolve
+
+
+if TYPE_CHECKING:
+    from aciflow.arm.aio_gateway import AsyncGateway
+    from aciflow.arm.gateway import Gateway
+    from aciflow.flow.run import RunOutcome
+    from aciflow.target import Target
+    from aciflow.timeline import PhaseEvent
+
+
+__all__ = ["Core", "Live"]
+
+CLIENT_TAG = "aciflow-client-id"
+# How many effects of one client run at once: a launch has a read and up to eight probes under way.
+THREADS = 64
+# How long a local resource group may take to go.
+LOCAL_GROUP_WAIT = 30.0
+
+
+@frozen(kw_only=True)
+class Live:
+    """A container group that this process launched and has to delete."""
+
+    ref: GroupRef
+    launch_id: str
+    lifetime: str
+
+
+@define(kw_only=True)
+class Use:
+    """
+    A resource group, as this client knows it.
+
+    Attributes:
+        made: This client made it.
+        keep: It is never deleted.
+        pinned: Something other than a container group holds it (a ``with``).
+        live: Names of this client's container groups in it.
+    """
+
+    ref: ResourceGroupRef
+    made: bool = False
+    known: bool = False
+    keep: bool = False
+    pinned: bool = False
+    pending: int = 0
+    live: dict[str, Live] = field(factory=dict)
+
+
+class Core:
+    """
+    A client without its way of waiting.
+
+    Args: as :class:`aciflow.Client`.
+    """
+
+    def __init__(
+        self,
+        target: Any = "auto",
+        *,
+        subscription_id: str | None = None,
+        credential: Any = None,
+        cloud: Any = "public",
+        location: str | None = None,
+        resource_group: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        api_version: str | None = None,
+    ) -> None:
+        self.target: Target = resolve(
+            target,
+            subscription_id=subscription_id,
+            credential=credential,
+            cloud=cloud,
+            location=None,
+            api_version=api_version,
+        )
+        self.client_id = secrets.token_hex(8)
+        self.location = location
+        self.tags = dict(tags or {})
+        self.azure = self.target.kind == "azure"
+        self.pace = _pace(self.target)
+        self.ledger = Ledger(state_root() / "ledger", durable=self.azure)
+        self.owner = _owner()
+        self.default_group = resource_group
+        self._auto_group: str | None = None
+        self._uses: dict[str, Use] = {}
+        self._lock = threading.RLock()
+        self._workers = Workers(THREADS, "aciflow-effect")
+        self._gateway: Gateway | None = None
+        self._network = NetworkProber()
+        self._closed = False
+        if self.target.endpoint is not None:
+            self.target.endpoint.attach()
+
+    # --- ways to wait ---------------------------------------------------------------------
+
+    def sync_driver(self) -> SyncDriver:
+        """A driver for ordinary code; the async client needs one too, when the interpreter ends."""
+        from aciflow.arm.gateway import Gateway  # noqa: PLC0415 (azure is loaded on first use)
+
+        with self._lock:
+            if self._gateway is None:
+                self._gateway = Gateway(self.target.settings)
+        return SyncDriver(
+            arm=self._gateway,
+            prober=self.simulated_prober() or self._network,
+            ledger=self.ledger,
+            workers=self._workers,
+        )
+
+    def async_gateway(self) -> AsyncGateway:
+        """A gateway for a loop."""
+        from aciflow.arm.aio_gateway import AsyncGateway  # noqa: PLC0415 (azure is loaded on first use)
+
+        return AsyncGateway(self.target.settings)
+
+    def simulated_prober(self) -> Any:
+        """Who answers probes where there is no network to probe."""
+        return None if self.target.endpoint is None else self.target.endpoint.prober()
+
+    def release(self) -> None:
+        """Close what is open here; the resources in Azure are the clients' affair."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            gateway, self._gateway = self._gateway, None
+        if gateway is not None:
+            gateway.close()
+        self._network.close()
+        self._workers.close()
+        if self.target.endpoint is not None:
+            self.target.endpoint.detach()
+
+    # --- requests -------------------------------------------------------------------------
+
+    def request(
+        self,
+        what: str | ContainerGroupSpec,
+        shape: Mapping[str, Any],
+        options: LaunchOptions,
+        *,
+        complete: bool,
+    ) -> LaunchRequest:
+        """
+        A call's arguments as a request.
+
+        Args:
+            what: An image or a spec.
+            shape: With an image: what to run.
+            options: Where and how.
+            complete: Read once more when ready, even on Azure: a handle that cannot read when its
+                timeline is looked at (asyncio's) needs it complete.
+
+        Raises:
+            ValidationError: All that is wrong with them.
+        """
+        spec = self._spec(what, shape)
+        problems = [*validate(spec), *_option_problems(options, spec)]
+        if problems:
+            raise ValidationError(problems)
+        use = self._use(options.resource_group)
+        return LaunchRequest(
+            launch_id=secrets.token_hex(8),
+            spec=spec,
+            resource_group=use.ref,
+            group_known=use.known,
+            group_new=use.ref.name == self._auto_group,
+            locations=self._locations(options.location),
+            fallback_location=self.target.location,
+            tags={**self.tags, CLIENT_TAG: self.client_id},
+            owner=self.owner,
+            ready=options.ready or _default_ready(spec),
+            timeout=options.timeout,
+            wait=options.wait,
+            if_exists=options.if_exists,
+            on_failure=options.on_failure,
+            delete_after=(
+                None if options.delete_after is None else options.delete_after.total_seconds()
+            ),
+            lifetime=options.lifetime,
+            pace=evolve(self.pace, final_read=True) if complete else self.pace,
+            target=self.target.label,
+            process={"pid": os.getpid(), "host": socket.gethostname()},
+        )
+
+    def run_request(
+        self, what: str, shape: Mapping[str, Any], options: RunOptions
+    ) -> LaunchRequest:
+        """The request of a run: restart policy Never, and nothing to wait for but the end."""
+        if shape.get("restart_policy", "Never") != "Never":
+            raise ValidationError(
+                [Problem(field="restart_policy", message="a run ends: it can only be 'Never'")]
+            )
+        launch = LaunchOptions(
+            resource_group=options.resource_group,
+            location=options.location,
+            ready=Ready((CompletedCheck(),)),
+            timeout=options.start_timeout,
+            delete_after=options.delete_after,
+        )
+        request = self.request(what, {**shape, "restart_policy": "Never"}, launch, complete=False)
+        # Ready.completed is only what keeps a clean exit from being taken for a failure.
+        return evolve(request, wait=False)
+
+    def _spec(self, what: str | ContainerGroupSpec, shape: Mapping[str, Any]) -> ContainerGroupSpec:
+        if isinstance(what, ContainerGroupSpec):
+            return what
+        if not isinstance(what, str):
+            raise TypeError(f"an image or a ContainerGroupSpec is launched, not {what!r}")
+        return spec_from_image(what, **shape, new_name=lambda: secrets.token_hex(4))
+
+    def _locations(self, asked: Any) -> tuple[str, ...]:
+        chosen = asked or self.location
+        if chosen is None:
+            return ()
+        return (chosen,) if isinstance(chosen, str) else tuple(chosen)
+
+    # --- books ----------------------------------------------------------------------------
+
+    def group_ref(self, resource_group: str) -> ResourceGroupRef:
+        """A resource group of this client's subscription."""
+        return ResourceGroupRef(
+            subscription_id=self.target.subscription_id, name=resource_group, azure=self.azure
+        )
+
+    def find_ref(self, name: str, resource_group: str | None) -> GroupRef:
+        """
+        A container group by name.
+
+        Raises:
+            ValidationError: Nobody said in which resource group.
+        """
+        where = resource_group or self.default_group or self._auto_group
+        if where is None:
+            raise ValidationError(
+                [Problem(field="resource_group", message="say in which resource group it is")]
+            )
+        return GroupRef(resource_group=self.group_ref(where), name=name)
+
+    def ref_of(self, resource_id: str) -> GroupRef:
+        """A container group by its ARM id."""
+        parts = resource_id.split("/")
+        return GroupRef(resource_group=self.group_ref(parts[4]), name=parts[8])
+
+    def region(self, asked: str | None) -> str:
+        """
+        A region for what needs one.
+
+        Raises:
+            LocationRequiredError: There is none.
+        """
+        where = asked or self.location or self.target.location
+        if where is None:
+            raise LocationRequiredError("pass location=, or give the client one")
+        return where
+
+    def run_result(self, outcome: RunOutcome) -> RunResult:
+        """What a run's user gets."""
+        state = outcome.launched.state
+        return RunResult(
+            exit_code=outcome.exit_code,
+            logs="".join(f"{line}\n" for line in outcome.lines),
+            logs_truncated=outcome.truncated,
+            timeline=outcome.launched.facts.timeline(),
+            estimated_cost=cost(
+                outcome.seconds, cpu=state.cpu, memory_gb=state.memory_gb, location=state.location
+            ),
+        )
+
+    def _use(self, name: str | None) -> Use:
+        with self._lock:
+            wanted = name or self.default_group or self._auto_group
+            if wanted is None:
+                wanted = self._auto_group = f"aciflow-{secrets.token_hex(5)}"
+            return self._uses.setdefault(wanted.lower(), Use(ref=self.group_ref(wanted)))
+
+    def use(self, name: str | None = None, *, keep: bool = False, pinned: bool = True) -> Use:
+        """Take a resource group into the books for a ``with``."""
+        with self._lock:
+            use = self._use(name or f"aciflow-{secrets.token_hex(5)}")
+            use.keep, use.pinned = keep, pinned
+            return use
+
+    @property
+    def mark(self) -> tuple[str, str]:
+        """The tag that shows that this client made a resource group."""
+        return (CLIENT_TAG, self.client_id)
+
+    def group_tags(self) -> dict[str, str]:
+        """Tags of a resource group that this client makes."""
+        return {**self.tags, CLIENT_TAG: self.client_id, OWNER_TAG: self.owner}
+
+    @contextmanager
+    def launching(self, request: LaunchRequest) -> Iterator[Made]:
+        """Keep the books while a launch runs, however it ends."""
+        use = self._use(request.resource_group.name)
+        made = Made()
+        with self._lock:
+            use.pending += 1
+        try:
+            yield made
+        finally:
+            with self._lock:
+                use.pending -= 1
+                use.made = use.made or made.resource_group
+
+    def launched(self, request: LaunchRequest, result: Launched) -> None:
+        """Take what was launched into the books."""
+        if request.lifetime == "detached" and self.target.endpoint is not None:
+            keep = getattr(self.target.endpoint, "keep_after_exit", None)
+            if keep is not None:
+                keep()
+        with self._lock:
+            use = self._use(request.resource_group.name)
+            use.known = True
+            if not result.adopted and request.lifetime != "detached":
+                use.live[request.spec.name] = Live(
+                    ref=request.ref, launch_id=request.launch_id, lifetime=request.lifetime
+                )
+
+    def forget(self, ref: GroupRef) -> None:
+        """A container group is gone, or is to outlive this process."""
+        with self._lock:
+            self._use(ref.resource_group.name).live.pop(ref.name, None)
+
+    def live(self) -> list[Live]:
+        """What has to be deleted still."""
+        with self._lock:
+            return [live for use in self._uses.values() for live in use.live.values()]
+
+    def idle_groups(self, *, closing: bool) -> list[Use]:
+        """
+        Resource groups that this client made and nothing needs any more.
+
+        Those with a name of the user's own go with the last container group in them; the client's own
+        stays until the client is closed.
+        """
+        with self._lock:
+            return [
+                use
+                for use in self._uses.values()
+                if use.made
+                and not (use.keep or use.pinned or use.live or use.pending)
+                and (closing or use.ref.name != self._auto_group)
+            ]
+
+    @property
+    def group_wait(self) -> float:
+        """Seconds to wait for the end of a resource group; Azure takes minutes, a local one none."""
+        return 0.0 if self.azure else LOCAL_GROUP_WAIT
+
+    def dropped(self, use: Use) -> None:
+        """A resource group is being deleted: a launch to come needs it anew."""
+        with self._lock:
+            self._uses.pop(use.ref.name.lower(), None)
+            if use.ref.name == self._auto_group:
+                self._auto_group = None
+
+
+def hook_for_run(
+    on_log: Callable[[LogLine], None] | None, on_phase: Callable[[PhaseEvent], None] | None
+) -> Callable[[Any], None]:
+    """One hook for the driver: lines to one function, phases to the other."""
+
+    def hook(event: Any) -> None:
+        wanted = on_log if isinstance(event, LogLine) else on_phase
+        if wanted is not None:
+            wanted(event)
+
+    return hook
+
+
+def _pace(target: Target) -> paces.Pace:
+    if target.endpoint is None:
+        return paces.AZURE
+    if target.endpoint.kind == "engine":
+        return paces.LOCAL
+    return paces.AZURE.sped_up(getattr(target.endpoint.runtime, "speed", 1.0))
+
+
+def _owner() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container without a passwd entry
+        user = str(os.getuid()) if hasattr(os, "getuid") else "unknown"
+    return f"{user}@{socket.gethostname()}"[:256]
+
+
+def _default_ready(spec: ContainerGroupSpec) -> Ready:
+    tcp = tuple(port.port for port in spec.ports if port.protocol == "TCP")
+    return default_ready(tcp, reachable=spec.public_ip)
+
+
+def _option_problems(options: LaunchOptions, spec: ContainerGroupSpec) -> Iterator[Problem]:
+    for name, allowed in (
+        ("if_exists", ("error", "adopt", "replace")),
+        ("lifetime", ("scope", "process", "detached")),
+        ("on_failure", ("delete", "keep")),
+    ):
+        if getattr(options, name) not in allowed:
+            yield Problem(field=name, message=f"one of {', '.join(map(repr, allowed))}")
+    if not options.timeout > 0:
+        yield Problem(field="timeout", message="seconds, more than 0")
+    if options.delete_after is not None and options.delete_after.total_seconds() <= 0:
+        yield Problem(field="delete_after", message="a time to come")
+    names = {container.name for container in spec.containers}
+    for check in (options.ready or Ready(())).checks:
+        port = getattr(check, "port", None)
+        probes = hasattr(check, "port")
+        if probes and not any(p.protocol == "TCP" for p in spec.ports):
+            yield Problem(field="ready", message=f"{check}: the group has no TCP port on an address")
+        elif probes and port is not None and all(p.port != port for p in spec.ports):
+            open_ports = ", ".join(str(p.port) for p in spec.ports)
+            yield Problem(field="ready", message=f"{check}: only {open_ports} are open")
+        container = getattr(check, "container", None)
+        if container is not None and container not in names:
+            yield Problem(field="ready", message=f"{check}: there is no container '{container}'")

@@ -1,0 +1,474 @@
+"""Live handles: a container group, a resource group, and what a run came to."""
+
+from __future__ import annotations
+
+import time
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from attrs import field, frozen
+
+from aciflow.errors import GroupGoneError, NotOursError
+from aciflow.flow.lines import LogCursor, LogLine
+from aciflow.options import LaunchOptions, RunOptions, ShapeOptions, signed
+
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Unpack
+
+    from aciflow.client import Client
+    from aciflow.core import Core, Use
+    from aciflow.flow.facts import Facts
+    from aciflow.flow.handle import View
+    from aciflow.flow.ids import GroupRef
+    from aciflow.model import ContainerGroupSpec, GroupState
+    from aciflow.options import ImageLaunch, RunShape, SpecLaunch
+    from aciflow.ready import Ready
+    from aciflow.timeline import Timeline
+
+
+__all__ = ["ContainerGroup", "Endpoint", "GroupHandle", "LogLine", "ResourceGroup", "RunResult"]
+
+_STANDARD_PORTS = {"http": 80, "https": 443}
+# Long enough after the launch that asking for a name does not plant a negative answer in resolvers.
+_NAME_AFTER = 120.0
+
+
+@frozen(kw_only=True)
+class Endpoint:
+    """Where a port is reached from here."""
+
+    host: str
+    port: int
+    protocol: Literal["TCP", "UDP"] = "TCP"
+
+
+@frozen(kw_only=True)
+class RunResult:
+    """
+    What a run came to.
+
+    Attributes:
+        exit_code: Of the container; ``None`` where the service reported none.
+        logs: What it wrote to stdout and stderr.
+        logs_truncated: Whether lines were lost: ACI keeps 4 MB of a running container's log.
+        timeline: The phases.
+        estimated_cost: USD at retail prices in that region, or ``None`` where no price is known.
+    """
+
+    exit_code: int | None
+    logs: str = field(repr=False)
+    logs_truncated: bool
+    timeline: Timeline = field(repr=False)
+    estimated_cost: float | None
+
+
+class GroupHandle:
+    """What the sync and the async handle of a container group share: what was last seen."""
+
+    def __init__(
+        self,
+        core: Core,
+        ref: GroupRef,
+        state: GroupState,
+        *,
+        mapped: Mapping[int, tuple[str, int]],
+        facts: Facts | None,
+        launch_id: str | None,
+        lifetime: str,
+        adopted: bool,
+    ) -> None:
+        self._core = core
+        self._ref = ref
+        self._state = state
+        self._mapped = mapped
+        self._facts = facts
+        self._launch_id = launch_id
+        self._lifetime = lifetime
+        self._adopted = adopted
+        self._gone = False
+
+    @property
+    def id(self) -> str:
+        """The ARM id."""
+        return self._ref.id
+
+    @property
+    def name(self) -> str:
+        """Its name in the resource group."""
+        return self._ref.name
+
+    @property
+    def resource_group(self) -> str:
+        """Name of the resource group."""
+        return self._ref.resource_group.name
+
+    @property
+    def location(self) -> str:
+        """The region."""
+        return self._state.location
+
+    @property
+    def target(self) -> Literal["azure", "local", "url"]:
+        """Where it runs: Azure, this machine, or an endpoint at a URL."""
+        return self._core.target.kind
+
+    @property
+    def ip(self) -> str | None:
+        """Its address, as last seen; ``None`` for a group without one."""
+        return self._state.ip
+
+    @property
+    def fqdn(self) -> str | None:
+        """Its public name, where it has a DNS label. It may take minutes until it resolves."""
+        return self._state.fqdn
+
+    @property
+    def state(self) -> str:
+        """``Running``, ``Pending``, ``Succeeded``, ``Failed``, ``Stopped``, ..., as last seen."""
+        if self._gone:
+            return "Deleted"
+        return self._state.state or self._state.provisioning_state
+
+    @property
+    def timeline(self) -> Timeline:
+        """The phases of its launch; of a group that was picked up, what is known of them."""
+        from aciflow.timeline import Timeline  # noqa: PLC0415
+
+        if self._facts is not None:
+            return self._facts.timeline()
+        return Timeline(
+            phases=(), started_at=time.time(), total=0.0, target=self._core.target.label, title=self.name
+        )
+
+    @property
+    def estimated_cost(self) -> float | None:
+        """
+        USD from the first pull until now, at Azure's retail price of that region.
+
+        An estimate from the requested vCPU and GB, also on the local endpoint, where nothing is billed;
+        ``None`` where no price is known.
+        """
+        from aciflow.model.cost import cost  # noqa: PLC0415
+
+        begun = [
+            time_
+            for status in self._state.containers
+            for time_ in (
+                *(event.first for event in status.events),
+                status.current.started_at if status.current else None,
+            )
+            if time_ is not None
+        ]
+        if not begun:
+            return None
+        return cost(
+            max(0.0, time.time() - min(begun)),
+            cpu=self._state.cpu,
+            memory_gb=self._state.memory_gb,
+            location=self.location,
+        )
+
+    def url(self, port: int | None = None, scheme: str = "http") -> str:
+        """
+        A URL of a port.
+
+        Args:
+            port: Default: the first TCP port.
+            scheme: The port is left out where it is the scheme's own.
+        """
+        endpoint = self.endpoint(port)
+        host = self._host(endpoint)
+        host = f"[{host}]" if ":" in host else host
+        if _STANDARD_PORTS.get(scheme) == endpoint.port:
+            return f"{scheme}://{host}"
+        return f"{scheme}://{host}:{endpoint.port}"
+
+    def endpoint(self, port: int | None = None) -> Endpoint:
+        """
+        Where a port is reached from here.
+
+        Args:
+            port: Default: the first TCP port.
+
+        Raises:
+            GroupGoneError: There is no address: none was asked for, or it is gone.
+            ValueError: That port is not open.
+        """
+        if self._gone or self._state.ip is None:
+            raise GroupGoneError(f"container group '{self.name}' has no address ({self.state})")
+        open_ports = {p.port: p.protocol for p in self._state.ports}
+        wanted = port
+        if wanted is None:
+            wanted = next((p.port for p in self._state.ports if p.protocol == "TCP"), None)
+            wanted = wanted if wanted is not None else next(iter(open_ports))
+        if wanted not in open_ports:
+            raise ValueError(
+                f"port {wanted} is not open: container group '{self.name}' has "
+                f"{', '.join(map(str, open_ports))}"
+            )
+        host, reached = self._mapped.get(wanted, (self._state.ip, wanted))
+        return Endpoint(host=host, port=reached, protocol=open_ports[wanted])
+
+    def _host(self, endpoint: Endpoint) -> str:
+        """The name, once it resolves; a name asked for too early is remembered as missing."""
+        old = self._facts is None or self._facts.elapsed() > _NAME_AFTER
+        if self.target != "azure" or self.fqdn is None or not old:
+            return endpoint.host
+        import socket  # noqa: PLC0415
+
+        try:
+            socket.getaddrinfo(self.fqdn, endpoint.port)
+        except OSError:
+            return endpoint.host
+        return self.fqdn
+
+    def __repr__(self) -> str:
+        parts = [f"{self.name!r}", self.state]
+        if self.ip is not None and not self._gone:
+            parts.append(self.ip)
+        parts.append(self._core.target.label or "Azure")
+        if self._lifetime == "detached" and not self._gone:
+            parts.append(self._how_to_delete())
+        return f"<{type(self).__name__} {', '.join(parts)}>"
+
+    def _how_to_delete(self) -> str:
+        from aciflow.model.cost import daily_cost  # noqa: PLC0415
+
+        a_day = daily_cost(self._state.cpu, self._state.memory_gb, self.location)
+        costs = "" if a_day is None or not self._core.azure else f", about ${a_day:.2f} a day"
+        return f"detached{costs}; delete it with: {self._ref.leftover.remove_with}"
+
+    # --- for the handles ------------------------------------------------------------------
+
+    def _see(self, view: View) -> None:
+        self._state, self._mapped = view.state, view.mapped
+        if self._facts is not None:
+            self._facts.see_state(view.state, view.headers)
+
+    def _check_ours(self) -> None:
+        """
+        Raises:
+            NotOursError: It was there before aciflow came, or was adopted.
+        """
+        from aciflow.flow.launch import LAUNCH_TAG  # noqa: PLC0415
+
+        if self._adopted or LAUNCH_TAG not in self._state.tags:
+            raise NotOursError(
+                f"container group '{self.name}' was not made by aciflow, or was adopted: it is kept. "
+                f"To delete it all the same: {self._ref.leftover.remove_with}"
+            )
+
+    def _deletes_on_exit(self) -> bool:
+        return self._launch_id is not None and not self._adopted and self._lifetime != "detached"
+
+    def _container(self, asked: str | None) -> str:
+        return asked if asked is not None else self._state.containers[0].name
+
+
+class ContainerGroup(GroupHandle):
+    """
+    A running container group.
+
+    In a ``with`` it is deleted at the end, unless it was adopted or its ``lifetime`` is ``detached``.
+    """
+
+    def __init__(self, client: Client, *args: Any, owns_client: bool, **kwargs: Any) -> None:
+        super().__init__(client._core, *args, **kwargs)  # noqa: SLF001
+        self._client = client
+        self._owns_client = owns_client
+
+    @property
+    def timeline(self) -> Timeline:
+        """
+        The phases of its launch; of a group that was picked up, what is known of them.
+
+        A launch on Azure returns as soon as the container answers, before ARM has told all; the first
+        look reads ARM once more, so that the service's own times are complete.
+        """
+        if (
+            self._facts is not None
+            and not self._gone
+            and not self._core.pace.final_read
+            and self._facts.incomplete
+        ):
+            try:
+                self.refresh()
+            except Exception:  # noqa: BLE001 (what is known is shown all the same)
+                pass
+        return super().timeline
+
+    def refresh(self) -> ContainerGroup:
+        """
+        Read its state anew.
+
+        Raises:
+            GroupGoneError: It does not exist any more.
+        """
+        self._see(self._client._read(self._ref))  # noqa: SLF001
+        return self
+
+    def wait(self, ready: Ready, *, timeout: float = 300.0) -> ContainerGroup:
+        """
+        Wait until it is ready; errors as for a launch, and nothing is deleted.
+
+        Args:
+            ready: What to wait for.
+            timeout: Seconds.
+        """
+        waited = self._client._wait(self._ref, ready, timeout)  # noqa: SLF001
+        self._state, self._mapped = waited.state, waited.mapped
+        return self
+
+    def logs(self, *, container: str | None = None, tail: int | None = None) -> str:
+        """
+        What a container has written.
+
+        Args:
+            container: Default: the first.
+            tail: Only so many lines from the end.
+        """
+        return self._client._logs(self._ref, self._container(container), tail)  # noqa: SLF001
+
+    def stream_logs(
+        self, *, container: str | None = None, since: float | None = None
+    ) -> Iterator[LogLine]:
+        """
+        Lines as they come, each once, until the container has ended for good.
+
+        Args:
+            container: Default: the first.
+            since: Seconds since the epoch; earlier lines are passed over.
+        """
+        cursor = LogCursor()
+        name = self._container(container)
+        ended = False
+        while not ended:
+            lines, ended = self._client._follow(self._ref, name, cursor)  # noqa: SLF001
+            for line in lines:
+                if since is None or line.at is None or line.at >= since:
+                    yield line
+
+    def start(self) -> ContainerGroup:
+        """Start it again after :meth:`stop`; its address may be another one."""
+        self._see(self._client._change(self._ref, "group.start"))  # noqa: SLF001
+        return self
+
+    def stop(self) -> ContainerGroup:
+        """Stop its containers; the group stays, and costs nothing."""
+        self._see(self._client._change(self._ref, "group.stop"))  # noqa: SLF001
+        return self
+
+    def restart(self) -> ContainerGroup:
+        """Restart its containers; its address may be another one."""
+        self._see(self._client._change(self._ref, "group.restart"))  # noqa: SLF001
+        return self
+
+    def delete(self) -> None:
+        """
+        Delete it, confirm that it is gone, and delete what its launch made for it.
+
+        Raises:
+            NotOursError: It was not made by aciflow, or was adopted.
+            CleanupError: It is still there; the message says how to remove it.
+        """
+        if self._gone:
+            return
+        self._check_ours()
+        self._client._delete(self)  # noqa: SLF001
+        self._gone = True
+        if self._owns_client:
+            self._client.close()
+
+    def __enter__(self) -> ContainerGroup:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._deletes_on_exit():
+            self.delete()
+
+
+class ResourceGroup:
+    """
+    A resource group to launch into.
+
+    In a ``with``, what was launched in it is deleted at the end, and so is the group where this made it.
+    """
+
+    def __init__(self, client: Client, use: Use, *, location: str | None) -> None:
+        self._client = client
+        self._use = use
+        self._location = location
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._use.ref.name
+
+    @property
+    def id(self) -> str:
+        """Its ARM id."""
+        return self._use.ref.id
+
+    @overload
+    def launch(self, image: str, **options: Unpack[ImageLaunch]) -> ContainerGroup: ...
+
+    @overload
+    def launch(
+        self, spec: ContainerGroupSpec, /, **options: Unpack[SpecLaunch]
+    ) -> ContainerGroup: ...
+
+    @signed(ShapeOptions, LaunchOptions, first="image")
+    def launch(self, what: Any = None, /, **options: Any) -> ContainerGroup:
+        """As :func:`aciflow.launch`, in this resource group."""
+        if what is None:
+            what = options.pop("image")
+        return self._client.launch(what, **self._here(options))
+
+    @signed(ShapeOptions, RunOptions, first="image")
+    def run(
+        self, image: str, command: Sequence[str] | None = None, **options: Unpack[RunShape]
+    ) -> RunResult:
+        """As :func:`aciflow.run`, in this resource group."""
+        return self._client.run(image, command, **self._here(dict(options)))  # type: ignore[misc]
+
+    def list(self) -> tuple[ContainerGroup, ...]:
+        """The container groups in it, with their state."""
+        return self._client.list(resource_group=self.name)
+
+    def delete(self) -> None:
+        """
+        Delete what was launched in it, and it too where this made it and nothing else is in it.
+
+        Raises:
+            CleanupError: What is left, and how to remove it.
+        """
+        self._client._close_group(self._use)  # noqa: SLF001
+
+    def _here(self, options: dict[str, Any]) -> dict[str, Any]:
+        if options.setdefault("resource_group", self.name) != self.name:
+            raise TypeError("this resource group's launch() takes no other resource_group")
+        if self._location is not None:
+            options.setdefault("location", self._location)
+        return options
+
+    def __repr__(self) -> str:
+        return f"<ResourceGroup {self.name!r}>"
+
+    def __enter__(self) -> ResourceGroup:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.delete()
