@@ -181,6 +181,8 @@ def async_source_of(credential: Any) -> AsyncTokenSource:
     return AsyncTokenSource(source)
 
 
+#: "EnvironmentCredential authentication unavailable. " says nothing that its place in a list does not.
+_SAME = re.compile(r"^\w+Credential (authentication )?unavailable\. *")
 _TRIED = re.compile(r"^\t(\w+Credential): *(.*)$", re.MULTILINE)
 
 
@@ -194,12 +196,12 @@ def explain(error: Exception) -> str:
     text = getattr(error, "message", None) or str(error) or type(error).__name__
     tried = _TRIED.findall(text)
     if tried:
-        lines = [f"  {name}: {_sentence(said)}" for name, said in tried]
+        lines = [f"  {name}: {_sentence(_SAME.sub('', said), ends='. ')}" for name, said in tried]
         head = "no credential gave a token; tried"
         return "\n".join([f"{head}:", *lines, _REMEDY])
     return f"the credential gave no token: {_sentence(text, 300)}\n{_REMEDY}"
 
 
-def _sentence(text: str, limit: int = 100) -> str:
-    first = text.strip().splitlines()[0] if text.strip() else "no reason given"
+def _sentence(text: str, limit: int = 100, ends: str = "\n") -> str:
+    first = text.strip().split(ends)[0].rstrip() or "no reason given"
     return first if len(first) <= limit else first[: limit - 1].rstrip() + "…"

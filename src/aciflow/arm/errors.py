@@ -101,15 +101,16 @@ _BY_MESSAGE: tuple[tuple[re.Pattern[str], type[errors.ArmError]], ...] = tuple(
         (r"docker registry '[^']*'", errors.ImageError),
         (r"still transitioning|container group is not ready", errors.TransitioningError),
         (r"not registered to use namespace", errors.NotRegisteredError),
+        (r"already exists", errors.AlreadyExistsError),
     )
 )
 _VAGUE = frozenset({"", "badrequest", "conflict", "serviceunavailable", "invalidparameter"})
 
+#: Not 409: it means five different things, and a conflict that is not known need not be a name's.
 _BY_STATUS: Mapping[int, type[errors.ArmError]] = {
     401: errors.AuthenticationError,
     403: errors.AuthorizationError,
     404: errors.NotFoundError,
-    409: errors.AlreadyExistsError,
     429: errors.ThrottledError,
 }
 
@@ -201,8 +202,6 @@ def _kind(status: int, code: str | None, message: str) -> type[errors.ArmError]:
         return errors.ServiceError
     if plain.endswith("throttled"):
         return errors.ThrottledError
-    if plain and status == 409:  # a conflict that this catalogue does not know need not be a name's
-        return errors.InvalidRequestError
     if (kind := _BY_STATUS.get(status)) is not None:
         return kind
     return errors.InvalidRequestError if 400 <= status < 500 else errors.ServiceError

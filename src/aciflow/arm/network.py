@@ -30,7 +30,7 @@ def ssl_context(environ: Mapping[str, str] = os.environ) -> ssl.SSLContext:
     A context that trusts what the environment says, so that ARM calls work where getting a token does.
 
     ``REQUESTS_CA_BUNDLE``, ``CURL_CA_BUNDLE``, ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``, each a file or a
-    directory; all that are set are trusted. None set: certifi's.
+    directory; all that are set are trusted, and they alone. None set: certifi's.
 
     Raises:
         ConfigurationError: A variable names what is not there, or no certificates.
@@ -38,7 +38,7 @@ def ssl_context(environ: Mapping[str, str] = os.environ) -> ssl.SSLContext:
     named = {name: environ[name] for name in _BUNDLES if environ.get(name)}
     if not named:
         return httpx.create_ssl_context(trust_env=False)
-    context = ssl.create_default_context(purpose=ssl.Purpose.SERVER_AUTH, cadata=None, cafile=None)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # names checked, nobody trusted yet
     for name, path in named.items():
         directory = Path(path).is_dir()
         try:

@@ -161,18 +161,15 @@ class Catch(SansIOHTTPPolicy[Any, Any]):
                 f"a reply of {label(self._base_url)} names a URL on {label(url)}, "
                 "and the token of one is not sent to another"
             )
-        request.context[_CAUGHT] = request.context.options.pop(_CAUGHT, None)
+        request.context[_CAUGHT] = request.context.options.pop(_CAUGHT)
 
     def on_response(self, request: Any, response: Any) -> None:
         """Hand the reply over."""
         http = response.http_response.internal_response
         response.context[ContentDecodePolicy.CONTEXT_NAME] = {"value": []}
-        caught = request.context[_CAUGHT]
-        if caught is not None:
-            headers = {name.lower(): value for name, value in http.headers.items()}
-            caught.append(
-                ArmReply(status=http.status_code, body=_parse(http.content), headers=headers)
-            )
+        headers = {name.lower(): value for name, value in http.headers.items()}
+        reply = ArmReply(status=http.status_code, body=_parse(http.content), headers=headers)
+        request.context[_CAUGHT].append(reply)
 
 
 def _parse(content: bytes) -> Any:
