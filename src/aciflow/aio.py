@@ -72,7 +72,7 @@ class AsyncClient:
         tags: Mapping[str, str] | None = None,
         api_version: str | None = None,
     ) -> None:
-        from aciflow.core import Core  # noqa: PLC0415 (flows, tenacity, ... are loaded on first use)
+        from aciflow.core import Core  # flows, tenacity, ... are loaded on first use
 
         self._core = Core(
             target,
@@ -99,18 +99,16 @@ class AsyncClient:
         self, spec: ContainerGroupSpec, /, **options: Unpack[SpecLaunch]
     ) -> AsyncContainerGroup: ...
 
-    @signed(ShapeOptions, LaunchOptions, first="image")
-    async def launch(self, what: Any = None, /, **options: Any) -> AsyncContainerGroup:
+    @signed(ShapeOptions, LaunchOptions)
+    async def launch(self, image: Any, **options: Any) -> AsyncContainerGroup:
         """As :func:`aciflow.launch`, on this client's target."""
-        return await self._launch(what, options, owns_client=False)
+        return await self._launch(image, options, owns_client=False)
 
     async def _launch(
         self, what: Any, options: dict[str, Any], *, owns_client: bool
     ) -> AsyncContainerGroup:
-        from aciflow.flow.launch import launch as flow  # noqa: PLC0415
+        from aciflow.flow.launch import launch as flow
 
-        if what is None and "image" in options:
-            what = options.pop("image")
         shape, how = split("launch", LaunchOptions, options, shaped=isinstance(what, str))
         request = self._core.request(what, shape, how, complete=True)
         try:
@@ -132,13 +130,13 @@ class AsyncClient:
             adopted=result.adopted,
         )
 
-    @signed(ShapeOptions, RunOptions, first="image")
+    @signed(ShapeOptions, RunOptions)
     async def run(
         self, image: str, command: Sequence[str] | None = None, **options: Unpack[RunShape]
     ) -> RunResult:
         """As :func:`aciflow.run`, on this client's target."""
-        from aciflow.core import hook_for_run  # noqa: PLC0415
-        from aciflow.flow.run import run as flow  # noqa: PLC0415
+        from aciflow.core import hook_for_run
+        from aciflow.flow.run import run as flow
 
         shape, how = split("run", RunOptions, options, shaped=True)
         request = self._core.run_request(image, {**shape, "command": command}, how)
@@ -185,7 +183,7 @@ class AsyncClient:
         Args:
             resource_group: Default: the client's, else the whole subscription.
         """
-        from aciflow.flow.handle import list_groups  # noqa: PLC0415
+        from aciflow.flow.handle import list_groups
 
         where = resource_group or self._core.default_group
         bodies = await self._run(lambda env: list_groups(env, where))
@@ -215,7 +213,7 @@ class AsyncClient:
             tags: If it is made.
             delete: Whether leaving its ``async with`` deletes one that this made.
         """
-        from aciflow.flow.groups import ensure  # noqa: PLC0415
+        from aciflow.flow.groups import ensure
 
         use = self._core.use(name, keep=delete == "never")
         where = location or self._core.location or self._core.target.location
@@ -241,7 +239,7 @@ class AsyncClient:
         Raises:
             LocationRequiredError: There is neither.
         """
-        from aciflow.flow.handle import usages  # noqa: PLC0415
+        from aciflow.flow.handle import usages
 
         where = self._core.region(location)
         return tuple(Usage(**usage) for usage in await self._run(lambda env: usages(env, where)))
@@ -278,10 +276,10 @@ class AsyncClient:
 
     def close_at_exit(self) -> None:
         """The interpreter ends, and its loops have: delete from ordinary code."""
-        from aciflow.client import Client  # noqa: PLC0415
+        from aciflow.client import Client
 
         self._closed = True
-        Client._over(self._core).close()  # noqa: SLF001
+        Client._over(self._core).close()
 
     async def __aenter__(self) -> AsyncClient:
         return self
@@ -300,8 +298,8 @@ class AsyncClient:
     # --- for the handles ------------------------------------------------------------------
 
     def _driver(self) -> AsyncDriver:
-        from aciflow.drivers.aio import AsyncDriver  # noqa: PLC0415
-        from aciflow.probes import AsyncNetworkProber, ThreadedProber  # noqa: PLC0415
+        from aciflow.drivers.aio import AsyncDriver
+        from aciflow.probes import AsyncNetworkProber, ThreadedProber
 
         if self._gateway is None:
             self._gateway = self._core.async_gateway()
@@ -327,44 +325,44 @@ class AsyncClient:
         )
 
     async def _read(self, ref: GroupRef) -> View:
-        from aciflow.flow.handle import read  # noqa: PLC0415
+        from aciflow.flow.handle import read
 
         return await self._run(lambda env: read(env, ref))
 
-    async def _wait(self, ref: GroupRef, ready: Ready, timeout: float) -> Waited:
-        from aciflow.flow.handle import wait  # noqa: PLC0415
+    async def _wait(self, ref: GroupRef, ready: Ready, seconds: float) -> Waited:
+        from aciflow.flow.handle import wait
 
         core = self._core
         return await self._run(
             lambda env: wait(
-                env, ref, ready, pace=core.pace, timeout=timeout, label=core.target.label
+                env, ref, ready, pace=core.pace, timeout=seconds, label=core.target.label
             )
         )
 
     async def _logs(self, ref: GroupRef, container: str, tail: int | None) -> str:
-        from aciflow.flow.handle import logs  # noqa: PLC0415
+        from aciflow.flow.handle import logs
 
         return await self._run(lambda env: logs(env, ref, container, tail))
 
     async def _follow(
         self, ref: GroupRef, container: str, cursor: LogCursor
-    ) -> tuple[list[LogLine], bool]:
-        from aciflow.flow.handle import follow  # noqa: PLC0415
+    ) -> tuple[Sequence[LogLine], bool]:
+        from aciflow.flow.handle import follow
 
         return await self._run(
             lambda env: follow(env, ref, container, cursor, pace=self._core.pace)
         )
 
     async def _change(self, ref: GroupRef, operation: Operation) -> View:
-        from aciflow.flow.handle import change  # noqa: PLC0415
+        from aciflow.flow.handle import change
 
         return await self._run(lambda env: change(env, ref, operation, pace=self._core.pace))
 
     async def _delete(self, group: AsyncContainerGroup) -> None:
-        from aciflow.flow.handle import delete  # noqa: PLC0415
+        from aciflow.flow.handle import delete
 
-        core, ref = self._core, group._ref  # noqa: SLF001
-        facts, launch_id = group._facts, group._launch_id  # noqa: SLF001
+        core, ref = self._core, group._ref
+        facts, launch_id = group._facts, group._launch_id
         await self._run(
             lambda env: delete(env, ref, pace=core.pace, facts=facts, launch_id=launch_id)
         )
@@ -373,7 +371,7 @@ class AsyncClient:
         await self._drop_idle(closing=False)
 
     async def _delete_live(self, live: Live) -> None:
-        from aciflow.flow.handle import delete  # noqa: PLC0415
+        from aciflow.flow.handle import delete
 
         await self._run(
             lambda env: delete(
@@ -387,7 +385,7 @@ class AsyncClient:
             await self._drop(use)
 
     async def _drop(self, use: Use) -> None:
-        from aciflow.flow.groups import delete_resource_group  # noqa: PLC0415
+        from aciflow.flow.groups import delete_resource_group
 
         core = self._core
         core.dropped(use)
@@ -422,32 +420,32 @@ async def launch(
 ) -> AsyncContainerGroup: ...
 
 
-@signed(ShapeOptions, LaunchOptions, first="image", via_client=True)
-async def launch(what: Any = None, /, **options: Any) -> AsyncContainerGroup:
+@signed(ShapeOptions, LaunchOptions, via_client=True)
+async def launch(image: Any, **options: Any) -> AsyncContainerGroup:
     """As :func:`aciflow.launch`; ``client`` is an :class:`AsyncClient`."""
     client = options.pop("client", None)
     if client is not None:
-        made: AsyncContainerGroup = await client.launch(what, **options)
+        made: AsyncContainerGroup = await client.launch(image, **options)
         return made
     client = AsyncClient()
     try:
-        return await client._launch(what, options, owns_client=True)  # noqa: SLF001
+        return await client._launch(image, options, owns_client=True)
     except BaseException as error:
         await _close_after(client, error)
         raise
 
 
-@signed(ShapeOptions, RunOptions, first="image", via_client=True)
+@signed(ShapeOptions, RunOptions, via_client=True)
 async def run(
     image: str, command: Sequence[str] | None = None, **options: Unpack[RunShapeVia]
 ) -> RunResult:
     """As :func:`aciflow.run`; ``client`` is an :class:`AsyncClient`."""
-    client: Any = options.pop("client", None)
+    rest: dict[str, Any] = {**options}
+    client: AsyncClient | None = rest.pop("client", None)
     if client is not None:
-        result: RunResult = await client.run(image, command, **options)
-        return result
+        return await client.run(image, command, **rest)
     async with AsyncClient() as own:
-        return await own.run(image, command, **options)  # type: ignore[misc]
+        return await own.run(image, command, **rest)
 
 
 async def get(
@@ -458,7 +456,7 @@ async def get(
         return await client.get(name, resource_group=resource_group)
     own = AsyncClient()
     try:
-        return await own._get(name, resource_group, owns_client=True)  # noqa: SLF001
+        return await own._get(name, resource_group, owns_client=True)
     except BaseException as error:
         await _close_after(own, error)
         raise

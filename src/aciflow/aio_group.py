@@ -33,7 +33,7 @@ class AsyncContainerGroup(GroupHandle):
     """
 
     def __init__(self, client: AsyncClient, *args: Any, owns_client: bool, **kwargs: Any) -> None:
-        super().__init__(client._core, *args, **kwargs)  # noqa: SLF001
+        super().__init__(client._core, *args, **kwargs)
         self._client = client
         self._owns_client = owns_client
 
@@ -44,7 +44,7 @@ class AsyncContainerGroup(GroupHandle):
         Raises:
             GroupGoneError: It does not exist any more.
         """
-        self._see(await self._client._read(self._ref))  # noqa: SLF001
+        self._see(await self._client._read(self._ref))
         return self
 
     async def wait(self, ready: Ready, *, timeout: float = 300.0) -> AsyncContainerGroup:
@@ -55,7 +55,7 @@ class AsyncContainerGroup(GroupHandle):
             ready: What to wait for.
             timeout: Seconds.
         """
-        waited = await self._client._wait(self._ref, ready, timeout)  # noqa: SLF001
+        waited = await self._client._wait(self._ref, ready, timeout)
         self._state, self._mapped = waited.state, waited.mapped
         return self
 
@@ -67,7 +67,7 @@ class AsyncContainerGroup(GroupHandle):
             container: Default: the first.
             tail: Only so many lines from the end.
         """
-        return await self._client._logs(self._ref, self._container(container), tail)  # noqa: SLF001
+        return await self._client._logs(self._ref, self._container(container), tail)
 
     async def stream_logs(
         self, *, container: str | None = None, since: float | None = None
@@ -83,24 +83,24 @@ class AsyncContainerGroup(GroupHandle):
         name = self._container(container)
         ended = False
         while not ended:
-            lines, ended = await self._client._follow(self._ref, name, cursor)  # noqa: SLF001
+            lines, ended = await self._client._follow(self._ref, name, cursor)
             for line in lines:
                 if since is None or line.at is None or line.at >= since:
                     yield line
 
     async def start(self) -> AsyncContainerGroup:
         """Start it again after :meth:`stop`; its address may be another one."""
-        self._see(await self._client._change(self._ref, "group.start"))  # noqa: SLF001
+        self._see(await self._client._change(self._ref, "group.start"))
         return self
 
     async def stop(self) -> AsyncContainerGroup:
         """Stop its containers; the group stays, and costs nothing."""
-        self._see(await self._client._change(self._ref, "group.stop"))  # noqa: SLF001
+        self._see(await self._client._change(self._ref, "group.stop"))
         return self
 
     async def restart(self) -> AsyncContainerGroup:
         """Restart its containers; its address may be another one."""
-        self._see(await self._client._change(self._ref, "group.restart"))  # noqa: SLF001
+        self._see(await self._client._change(self._ref, "group.restart"))
         return self
 
     async def delete(self) -> None:
@@ -114,7 +114,7 @@ class AsyncContainerGroup(GroupHandle):
         if self._gone:
             return
         self._check_ours()
-        await self._client._delete(self)  # noqa: SLF001
+        await self._client._delete(self)
         self._gone = True
         if self._owns_client:
             await self._client.close()
@@ -163,14 +163,12 @@ class AsyncResourceGroup:
         self, spec: ContainerGroupSpec, /, **options: Unpack[SpecLaunch]
     ) -> AsyncContainerGroup: ...
 
-    @signed(ShapeOptions, LaunchOptions, first="image")
-    async def launch(self, what: Any = None, /, **options: Any) -> AsyncContainerGroup:
+    @signed(ShapeOptions, LaunchOptions)
+    async def launch(self, image: Any, **options: Any) -> AsyncContainerGroup:
         """As :func:`aciflow.launch`, in this resource group."""
-        if what is None:
-            what = options.pop("image")
-        return await self._client.launch(what, **self._here(options))
+        return await self._client.launch(image, **self._here(options))
 
-    @signed(ShapeOptions, RunOptions, first="image")
+    @signed(ShapeOptions, RunOptions)
     async def run(
         self, image: str, command: Sequence[str] | None = None, **options: Unpack[RunShape]
     ) -> RunResult:
@@ -188,7 +186,7 @@ class AsyncResourceGroup:
         Raises:
             CleanupError: What is left, and how to remove it.
         """
-        await self._client._close_group(self._use)  # noqa: SLF001
+        await self._client._close_group(self._use)
 
     def _here(self, options: dict[str, Any]) -> dict[str, Any]:
         if options.setdefault("resource_group", self.name) != self.name:

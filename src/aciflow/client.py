@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from aciflow.flow.effects import Env, Flow, Operation
     from aciflow.flow.handle import View
     from aciflow.flow.ids import GroupRef
-    from aciflow.flow.launch import LaunchRequest
     from aciflow.flow.lines import LogCursor, LogLine
     from aciflow.flow.wait import Waited
     from aciflow.local.azure import LocalAzure
@@ -98,7 +97,7 @@ class Client:
         tags: Mapping[str, str] | None = None,
         api_version: str | None = None,
     ) -> None:
-        from aciflow.core import Core  # noqa: PLC0415 (flows, tenacity, ... are loaded on first use)
+        from aciflow.core import Core  # flows, tenacity, ... are loaded on first use
 
         self._core = Core(
             target,
@@ -130,16 +129,14 @@ class Client:
         self, spec: ContainerGroupSpec, /, **options: Unpack[SpecLaunch]
     ) -> ContainerGroup: ...
 
-    @signed(ShapeOptions, LaunchOptions, first="image")
-    def launch(self, what: Any = None, /, **options: Any) -> ContainerGroup:
+    @signed(ShapeOptions, LaunchOptions)
+    def launch(self, image: Any, **options: Any) -> ContainerGroup:
         """As :func:`aciflow.launch`, on this client's target."""
-        return self._launch(what, options, owns_client=False)
+        return self._launch(image, options, owns_client=False)
 
     def _launch(self, what: Any, options: dict[str, Any], *, owns_client: bool) -> ContainerGroup:
-        from aciflow.flow.launch import launch as flow  # noqa: PLC0415
+        from aciflow.flow.launch import launch as flow
 
-        if what is None and "image" in options:
-            what = options.pop("image")
         shape, how = split("launch", LaunchOptions, options, shaped=isinstance(what, str))
         request = self._core.request(what, shape, how, complete=False)
         try:
@@ -161,13 +158,13 @@ class Client:
             adopted=result.adopted,
         )
 
-    @signed(ShapeOptions, RunOptions, first="image")
+    @signed(ShapeOptions, RunOptions)
     def run(
         self, image: str, command: Sequence[str] | None = None, **options: Unpack[RunShape]
     ) -> RunResult:
         """As :func:`aciflow.run`, on this client's target."""
-        from aciflow.core import hook_for_run  # noqa: PLC0415
-        from aciflow.flow.run import run as flow  # noqa: PLC0415
+        from aciflow.core import hook_for_run
+        from aciflow.flow.run import run as flow
 
         shape, how = split("run", RunOptions, options, shaped=True)
         request = self._core.run_request(image, {**shape, "command": command}, how)
@@ -213,7 +210,7 @@ class Client:
         Args:
             resource_group: Default: the client's, else the whole subscription.
         """
-        from aciflow.flow.handle import list_groups  # noqa: PLC0415
+        from aciflow.flow.handle import list_groups
 
         where = resource_group or self._core.default_group
         bodies = self._run(lambda env: list_groups(env, where))
@@ -243,7 +240,7 @@ class Client:
             tags: If it is made.
             delete: Whether leaving its ``with`` deletes one that this made.
         """
-        from aciflow.flow.groups import ensure  # noqa: PLC0415
+        from aciflow.flow.groups import ensure
 
         use = self._core.use(name, keep=delete == "never")
         where = location or self._core.location or self._core.target.location
@@ -269,7 +266,7 @@ class Client:
         Raises:
             LocationRequiredError: There is neither.
         """
-        from aciflow.flow.handle import usages  # noqa: PLC0415
+        from aciflow.flow.handle import usages
 
         where = self._core.region(location)
         return tuple(Usage(**usage) for usage in self._run(lambda env: usages(env, where)))
@@ -337,12 +334,12 @@ class Client:
         )
 
     def _read(self, ref: GroupRef) -> View:
-        from aciflow.flow.handle import read  # noqa: PLC0415
+        from aciflow.flow.handle import read
 
         return self._run(lambda env: read(env, ref))
 
     def _wait(self, ref: GroupRef, ready: Ready, timeout: float) -> Waited:
-        from aciflow.flow.handle import wait  # noqa: PLC0415
+        from aciflow.flow.handle import wait
 
         core = self._core
         return self._run(
@@ -352,34 +349,34 @@ class Client:
         )
 
     def _logs(self, ref: GroupRef, container: str, tail: int | None) -> str:
-        from aciflow.flow.handle import logs  # noqa: PLC0415
+        from aciflow.flow.handle import logs
 
         return self._run(lambda env: logs(env, ref, container, tail))
 
     def _follow(
         self, ref: GroupRef, container: str, cursor: LogCursor
-    ) -> tuple[list[LogLine], bool]:
-        from aciflow.flow.handle import follow  # noqa: PLC0415
+    ) -> tuple[Sequence[LogLine], bool]:
+        from aciflow.flow.handle import follow
 
         return self._run(lambda env: follow(env, ref, container, cursor, pace=self._core.pace))
 
     def _change(self, ref: GroupRef, operation: Operation) -> View:
-        from aciflow.flow.handle import change  # noqa: PLC0415
+        from aciflow.flow.handle import change
 
         return self._run(lambda env: change(env, ref, operation, pace=self._core.pace))
 
     def _delete(self, group: ContainerGroup) -> None:
-        from aciflow.flow.handle import delete  # noqa: PLC0415
+        from aciflow.flow.handle import delete
 
-        core, ref = self._core, group._ref  # noqa: SLF001
-        facts, launch_id = group._facts, group._launch_id  # noqa: SLF001
+        core, ref = self._core, group._ref
+        facts, launch_id = group._facts, group._launch_id
         self._run(lambda env: delete(env, ref, pace=core.pace, facts=facts, launch_id=launch_id))
         core.ledger.clear_id(ref.id)
         core.forget(ref)
         self._drop_idle(closing=False)
 
     def _delete_live(self, live: Live) -> None:
-        from aciflow.flow.handle import delete  # noqa: PLC0415
+        from aciflow.flow.handle import delete
 
         self._run(
             lambda env: delete(
@@ -393,7 +390,7 @@ class Client:
             self._drop(use)
 
     def _drop(self, use: Use) -> None:
-        from aciflow.flow.groups import delete_resource_group  # noqa: PLC0415
+        from aciflow.flow.groups import delete_resource_group
 
         core = self._core
         core.dropped(use)
@@ -438,8 +435,8 @@ def launch(image: str, **options: Unpack[ImageLaunchVia]) -> ContainerGroup: ...
 def launch(spec: ContainerGroupSpec, /, **options: Unpack[SpecLaunchVia]) -> ContainerGroup: ...
 
 
-@signed(ShapeOptions, LaunchOptions, first="image", via_client=True)
-def launch(what: Any = None, /, **options: Any) -> ContainerGroup:
+@signed(ShapeOptions, LaunchOptions, via_client=True)
+def launch(image: Any, **options: Any) -> ContainerGroup:
     """
     Launch a container group and return when it serves.
 
@@ -498,17 +495,17 @@ def launch(what: Any = None, /, **options: Any) -> ContainerGroup:
     """
     client = options.pop("client", None)
     if client is not None:
-        made: ContainerGroup = client.launch(what, **options)
+        made: ContainerGroup = client.launch(image, **options)
         return made
     client = Client()
     try:
-        return client._launch(what, options, owns_client=True)  # noqa: SLF001
+        return client._launch(image, options, owns_client=True)
     except BaseException as error:
         _close_after(client, error)
         raise
 
 
-@signed(ShapeOptions, RunOptions, first="image", via_client=True)
+@signed(ShapeOptions, RunOptions, via_client=True)
 def run(
     image: str, command: Sequence[str] | None = None, **options: Unpack[RunShapeVia]
 ) -> RunResult:
@@ -532,11 +529,12 @@ def run(
         RunTimeoutError: It took longer than ``timeout``.
         AciflowError: As for :func:`launch`.
     """
-    client = options.pop("client", None)
+    rest: dict[str, Any] = {**options}
+    client: Client | None = rest.pop("client", None)
     if client is not None:
-        return client.run(image, command, **options)  # type: ignore[misc]
+        return client.run(image, command, **rest)
     with Client() as own:
-        return own.run(image, command, **options)  # type: ignore[misc]
+        return own.run(image, command, **rest)
 
 
 def get(name: str, *, resource_group: str, client: Client | None = None) -> ContainerGroup:
@@ -545,7 +543,7 @@ def get(name: str, *, resource_group: str, client: Client | None = None) -> Cont
         return client.get(name, resource_group=resource_group)
     own = Client()
     try:
-        return own._get(name, resource_group, owns_client=True)  # noqa: SLF001
+        return own._get(name, resource_group, owns_client=True)
     except BaseException as error:
         _close_after(own, error)
         raise

@@ -138,7 +138,7 @@ class Core:
 
     def sync_driver(self) -> SyncDriver:
         """A driver for ordinary code; the async client needs one too, when the interpreter ends."""
-        from aciflow.arm.gateway import Gateway  # noqa: PLC0415 (azure is loaded on first use)
+        from aciflow.arm.gateway import Gateway  # azure is loaded on first use
 
         with self._lock:
             if self._gateway is None:
@@ -152,7 +152,7 @@ class Core:
 
     def async_gateway(self) -> AsyncGateway:
         """A gateway for a loop."""
-        from aciflow.arm.aio_gateway import AsyncGateway  # noqa: PLC0415 (azure is loaded on first use)
+        from aciflow.arm.aio_gateway import AsyncGateway  # azure is loaded on first use
 
         return AsyncGateway(self.target.settings)
 
@@ -451,7 +451,9 @@ def _option_problems(options: LaunchOptions, spec: ContainerGroupSpec) -> Iterat
         port = getattr(check, "port", None)
         probes = hasattr(check, "port")
         if probes and not any(p.protocol == "TCP" for p in spec.ports):
-            yield Problem(field="ready", message=f"{check}: the group has no TCP port on an address")
+            yield Problem(
+                field="ready", message=f"{check}: the group has no TCP port on an address"
+            )
         elif probes and port is not None and all(p.port != port for p in spec.ports):
             open_ports = ", ".join(str(p.port) for p in spec.ports)
             yield Problem(field="ready", message=f"{check}: only {open_ports} are open")

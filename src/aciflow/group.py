@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from attrs import field, frozen
 
-from aciflow.errors import GroupGoneError, NotOursError
+from aciflow.errors import AciflowError, GroupGoneError, NotOursError
 from aciflow.flow.lines import LogCursor, LogLine
 from aciflow.options import LaunchOptions, RunOptions, ShapeOptions, signed
 
@@ -135,12 +136,16 @@ class GroupHandle:
     @property
     def timeline(self) -> Timeline:
         """The phases of its launch; of a group that was picked up, what is known of them."""
-        from aciflow.timeline import Timeline  # noqa: PLC0415
+        from aciflow.timeline import Timeline
 
         if self._facts is not None:
             return self._facts.timeline()
         return Timeline(
-            phases=(), started_at=time.time(), total=0.0, target=self._core.target.label, title=self.name
+            phases=(),
+            started_at=time.time(),
+            total=0.0,
+            target=self._core.target.label,
+            title=self.name,
         )
 
     @property
@@ -151,7 +156,7 @@ class GroupHandle:
         An estimate from the requested vCPU and GB, also on the local endpoint, where nothing is billed;
         ``None`` where no price is known.
         """
-        from aciflow.model.cost import cost  # noqa: PLC0415
+        from aciflow.model.cost import cost
 
         begun = [
             time_
@@ -217,7 +222,7 @@ class GroupHandle:
         old = self._facts is None or self._facts.elapsed() > _NAME_AFTER
         if self.target != "azure" or self.fqdn is None or not old:
             return endpoint.host
-        import socket  # noqa: PLC0415
+        import socket
 
         try:
             socket.getaddrinfo(self.fqdn, endpoint.port)
@@ -235,7 +240,7 @@ class GroupHandle:
         return f"<{type(self).__name__} {', '.join(parts)}>"
 
     def _how_to_delete(self) -> str:
-        from aciflow.model.cost import daily_cost  # noqa: PLC0415
+        from aciflow.model.cost import daily_cost
 
         a_day = daily_cost(self._state.cpu, self._state.memory_gb, self.location)
         costs = "" if a_day is None or not self._core.azure else f", about ${a_day:.2f} a day"
@@ -250,10 +255,12 @@ class GroupHandle:
 
     def _check_ours(self) -> None:
         """
+        Refuse what aciflow did not make.
+
         Raises:
             NotOursError: It was there before aciflow came, or was adopted.
         """
-        from aciflow.flow.launch import LAUNCH_TAG  # noqa: PLC0415
+        from aciflow.flow.launch import LAUNCH_TAG
 
         if self._adopted or LAUNCH_TAG not in self._state.tags:
             raise NotOursError(
@@ -276,7 +283,7 @@ class ContainerGroup(GroupHandle):
     """
 
     def __init__(self, client: Client, *args: Any, owns_client: bool, **kwargs: Any) -> None:
-        super().__init__(client._core, *args, **kwargs)  # noqa: SLF001
+        super().__init__(client._core, *args, **kwargs)
         self._client = client
         self._owns_client = owns_client
 
@@ -294,10 +301,8 @@ class ContainerGroup(GroupHandle):
             and not self._core.pace.final_read
             and self._facts.incomplete
         ):
-            try:
+            with contextlib.suppress(AciflowError):  # what is known is shown all the same
                 self.refresh()
-            except Exception:  # noqa: BLE001 (what is known is shown all the same)
-                pass
         return super().timeline
 
     def refresh(self) -> ContainerGroup:
@@ -307,7 +312,7 @@ class ContainerGroup(GroupHandle):
         Raises:
             GroupGoneError: It does not exist any more.
         """
-        self._see(self._client._read(self._ref))  # noqa: SLF001
+        self._see(self._client._read(self._ref))
         return self
 
     def wait(self, ready: Ready, *, timeout: float = 300.0) -> ContainerGroup:
@@ -318,7 +323,7 @@ class ContainerGroup(GroupHandle):
             ready: What to wait for.
             timeout: Seconds.
         """
-        waited = self._client._wait(self._ref, ready, timeout)  # noqa: SLF001
+        waited = self._client._wait(self._ref, ready, timeout)
         self._state, self._mapped = waited.state, waited.mapped
         return self
 
@@ -330,7 +335,7 @@ class ContainerGroup(GroupHandle):
             container: Default: the first.
             tail: Only so many lines from the end.
         """
-        return self._client._logs(self._ref, self._container(container), tail)  # noqa: SLF001
+        return self._client._logs(self._ref, self._container(container), tail)
 
     def stream_logs(
         self, *, container: str | None = None, since: float | None = None
@@ -346,24 +351,24 @@ class ContainerGroup(GroupHandle):
         name = self._container(container)
         ended = False
         while not ended:
-            lines, ended = self._client._follow(self._ref, name, cursor)  # noqa: SLF001
+            lines, ended = self._client._follow(self._ref, name, cursor)
             for line in lines:
                 if since is None or line.at is None or line.at >= since:
                     yield line
 
     def start(self) -> ContainerGroup:
         """Start it again after :meth:`stop`; its address may be another one."""
-        self._see(self._client._change(self._ref, "group.start"))  # noqa: SLF001
+        self._see(self._client._change(self._ref, "group.start"))
         return self
 
     def stop(self) -> ContainerGroup:
         """Stop its containers; the group stays, and costs nothing."""
-        self._see(self._client._change(self._ref, "group.stop"))  # noqa: SLF001
+        self._see(self._client._change(self._ref, "group.stop"))
         return self
 
     def restart(self) -> ContainerGroup:
         """Restart its containers; its address may be another one."""
-        self._see(self._client._change(self._ref, "group.restart"))  # noqa: SLF001
+        self._see(self._client._change(self._ref, "group.restart"))
         return self
 
     def delete(self) -> None:
@@ -377,7 +382,7 @@ class ContainerGroup(GroupHandle):
         if self._gone:
             return
         self._check_ours()
-        self._client._delete(self)  # noqa: SLF001
+        self._client._delete(self)
         self._gone = True
         if self._owns_client:
             self._client.close()
@@ -425,19 +430,17 @@ class ResourceGroup:
         self, spec: ContainerGroupSpec, /, **options: Unpack[SpecLaunch]
     ) -> ContainerGroup: ...
 
-    @signed(ShapeOptions, LaunchOptions, first="image")
-    def launch(self, what: Any = None, /, **options: Any) -> ContainerGroup:
+    @signed(ShapeOptions, LaunchOptions)
+    def launch(self, image: Any, **options: Any) -> ContainerGroup:
         """As :func:`aciflow.launch`, in this resource group."""
-        if what is None:
-            what = options.pop("image")
-        return self._client.launch(what, **self._here(options))
+        return self._client.launch(image, **self._here(options))
 
-    @signed(ShapeOptions, RunOptions, first="image")
+    @signed(ShapeOptions, RunOptions)
     def run(
         self, image: str, command: Sequence[str] | None = None, **options: Unpack[RunShape]
     ) -> RunResult:
         """As :func:`aciflow.run`, in this resource group."""
-        return self._client.run(image, command, **self._here(dict(options)))  # type: ignore[misc]
+        return self._client.run(image, command, **self._here(dict(options)))
 
     def list(self) -> tuple[ContainerGroup, ...]:
         """The container groups in it, with their state."""
@@ -450,7 +453,7 @@ class ResourceGroup:
         Raises:
             CleanupError: What is left, and how to remove it.
         """
-        self._client._close_group(self._use)  # noqa: SLF001
+        self._client._close_group(self._use)
 
     def _here(self, options: dict[str, Any]) -> dict[str, Any]:
         if options.setdefault("resource_group", self.name) != self.name:

@@ -45,6 +45,6 @@ def _close_all() -> None:
             continue  # a fork's copy: the parent deletes what is its own
         try:
             client.close_at_exit()
-        except Exception as error:  # noqa: BLE001 (one that fails must not keep the others from it)
+        except Exception as error:  # one that fails must not keep the others from it
             sys.stderr.write(f"aciflow: {error}\n")
     _open.clear()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from attrs import NOTHING, field, fields, frozen
+from attrs import field, fields, frozen
 
 
 if TYPE_CHECKING:
@@ -27,15 +27,14 @@ if TYPE_CHECKING:
     Lifetime = Literal["scope", "process", "detached"]
     IfExists = Literal["error", "adopt", "replace"]
 
-    class Shape(TypedDict, total=False):
-        """What to run; see :func:`aciflow.launch`."""
+    class ShapeBase(TypedDict, total=False):
+        """What to run, but for the command, which a run takes as its second argument."""
 
         public_ip: bool
         ports: Sequence[int | Port] | None
         name: str | None
         cpu: float
         memory_gb: float
-        command: Sequence[str] | None
         env: Mapping[str, str] | None
         secure_env: Mapping[str, str] | None
         files: Mapping[str, bytes] | None
@@ -52,6 +51,11 @@ if TYPE_CHECKING:
         zone: str | None
         spot: bool
         tags: Mapping[str, str] | None
+
+    class Shape(ShapeBase, total=False):
+        """What to run; see :func:`aciflow.launch`."""
+
+        command: Sequence[str] | None
 
     class Place(TypedDict, total=False):
         """Where to run it."""
@@ -88,7 +92,7 @@ if TYPE_CHECKING:
     class SpecLaunchVia(Place, How, Via, total=False):
         """``aciflow.launch(spec, ...)``."""
 
-    class RunShape(Shape, Place, total=False):
+    class RunShape(ShapeBase, Place, total=False):
         """``Client.run(image, ...)``."""
 
         start_timeout: float
@@ -192,42 +196,37 @@ def split(
     return shape, kind(**rest)
 
 
-def signed(*kinds: type, first: str, via_client: bool = False) -> Callable[[F], F]:
+def signed(*kinds: type, via_client: bool = False) -> Callable[[F], F]:
     """
     Give a function that takes ``**options`` the signature that its users see.
 
     Args:
         kinds: The attrs classes of its options.
-        first: Name of its positional argument.
         via_client: Whether it takes ``client``.
     """
 
     def decorate(function: F) -> F:
-        from inspect import Parameter, Signature, signature  # noqa: PLC0415 (attrs has loaded it)
+        from inspect import Parameter, Signature, signature  # attrs has loaded it
 
-        kept = [
-            p
-            for p in signature(function).parameters.values()
-            if p.kind is not Parameter.VAR_KEYWORD
+        own = [
+            parameter
+            for parameter in signature(function).parameters.values()
+            if parameter.kind is not Parameter.VAR_KEYWORD
         ]
-        positional = [p.replace(name=first) if p.name == "what" else p for p in kept]
-        named = [
-            Parameter(
-                a.name,
-                Parameter.KEYWORD_ONLY,
-                default=Parameter.empty if a.default is NOTHING else a.default,
-                annotation=a.type,
-            )
+        options = [
+            Parameter(a.name, Parameter.KEYWORD_ONLY, default=a.default, annotation=a.type)
             for kind in kinds
             for a in fields(kind)
         ]
         if via_client:
-            named.append(
-                Parameter("client", Parameter.KEYWORD_ONLY, default=None, annotation="Client | None")
+            options.append(
+                Parameter(
+                    "client", Parameter.KEYWORD_ONLY, default=None, annotation="Client | None"
+                )
             )
-        taken = {p.name for p in positional}
+        taken = {parameter.name for parameter in own}
         function.__signature__ = Signature(  # type: ignore[attr-defined]
-            [*positional, *(p for p in named if p.name not in taken)]
+            [*own, *(option for option in options if option.name not in taken)]
         )
         return function
 

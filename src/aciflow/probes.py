@@ -45,7 +45,7 @@ class NetworkProber:
             return _failed(where, error, probe.timeout)
 
     def _get(self, probe: HttpProbe) -> ProbeResult:
-        import httpx  # noqa: PLC0415 (only where a launch waits for HTTP)
+        import httpx  # only where a launch waits for HTTP
 
         if self._http is None:
             self._http = httpx.Client(verify=False, trust_env=False)  # noqa: S501 (plain HTTP)
@@ -89,7 +89,7 @@ class AsyncNetworkProber:
             writer.close()
 
     async def _get(self, probe: HttpProbe) -> ProbeResult:
-        import httpx  # noqa: PLC0415 (only where a launch waits for HTTP)
+        import httpx  # only where a launch waits for HTTP
 
         if self._http is None:
             self._http = httpx.AsyncClient(verify=False, trust_env=False)  # noqa: S501 (plain HTTP)
@@ -127,7 +127,9 @@ def _url(probe: HttpProbe) -> str:
 
 def _closed(where: str) -> ProbeResult:
     return ProbeResult(
-        ready=False, reason="closed", detail=f"{where} accepted and closed: nothing serves behind it"
+        ready=False,
+        reason="closed",
+        detail=f"{where} accepted and closed: nothing serves behind it",
     )
 
 
@@ -141,20 +143,20 @@ def _failed(where: str, error: OSError, timeout: float) -> ProbeResult:
             ready=False, reason="unroutable", detail=f"no route to {where} ({error.strerror})"
         )
     return ProbeResult(
-        ready=False, reason="refused", detail=f"{where} refused the connection: nothing listens there"
+        ready=False,
+        reason="refused",
+        detail=f"{where} refused the connection: nothing listens there",
     )
 
 
 def _status(probe: HttpProbe, status: int) -> ProbeResult:
     if status in probe.status:
         return _OK
-    return ProbeResult(
-        ready=False, reason="status", detail=f"GET {_url(probe)} answered {status}"
-    )
+    return ProbeResult(ready=False, reason="status", detail=f"GET {_url(probe)} answered {status}")
 
 
 def _http_failed(probe: HttpProbe, error: Exception) -> ProbeResult:
-    import httpx  # noqa: PLC0415
+    import httpx
 
     where = f"{probe.host}:{probe.port}"
     if isinstance(error, httpx.TimeoutException):

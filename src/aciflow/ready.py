@@ -17,7 +17,7 @@ from aciflow.errors import Problem, ValidationError
 __all__ = ["Ready"]
 
 
-Via: TypeAlias = Literal["client", "auto"]
+Via: TypeAlias = Literal["client", "container", "auto"]
 
 
 @frozen(kw_only=True)
@@ -81,6 +81,13 @@ def _check_port(port: int | None) -> None:
         raise ValidationError([Problem(field="ready.port", message=f"{port} is not in 1..65535")])
 
 
+def _check_via(via: Via) -> None:
+    if via not in ("client", "auto"):
+        raise ValidationError(
+            [Problem(field="ready.via", message=f"{via!r}: probing is done from here ('client')")]
+        )
+
+
 def _check_timeout(timeout: float) -> None:
     if not timeout > 0:
         raise ValidationError(
@@ -107,11 +114,12 @@ class Ready:
 
         Args:
             port: Default: the group's first TCP port.
-            via: From where; ``auto`` means from this process.
+            via: From where: ``auto`` and ``client`` are this process.
             timeout: Seconds for one attempt; attempts overlap.
         """
         _check_port(port)
         _check_timeout(timeout)
+        _check_via(via)
         return cls((TcpCheck(port=port, timeout=timeout),))
 
     @classmethod
@@ -131,11 +139,12 @@ class Ready:
             path: Begins with a slash.
             port: Default: the group's first TCP port.
             status: The statuses that count as ready.
-            via: From where; ``auto`` means from this process.
+            via: From where: ``auto`` and ``client`` are this process.
             timeout: Seconds for one attempt; attempts overlap.
         """
         _check_port(port)
         _check_timeout(timeout)
+        _check_via(via)
         if not path.startswith("/"):
             raise ValidationError(
                 [Problem(field="ready.path", message=f"{path!r} must begin with a slash")]
@@ -152,7 +161,7 @@ class Ready:
             pattern: As Python's ``re`` has them.
             container: Default: the group's first.
         """
-        import re  # noqa: PLC0415 (not needed to import aciflow)
+        import re  # not needed to import aciflow
 
         try:
             re.compile(pattern)

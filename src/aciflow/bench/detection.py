@@ -83,7 +83,7 @@ def replay(
         seed: Of the serving delay and of jitter; the same seed gives the same delay to all clients.
         network: Delays.
     """
-    delay = draw_serving_delay(random.Random(seed))  # noqa: S311 (a simulation)
+    delay = draw_serving_delay(random.Random(seed))  # a simulation
     simulator = Simulator(
         traces=[trace], seed=seed, ip_visible=CASES[case], serving_delay=delay, network=network
     )
@@ -163,14 +163,14 @@ class _VirtualTransport(HttpxTransport):
 
 class _Credential:
     def get_token(self, *scopes: str, **options: Any) -> AccessToken:  # noqa: ARG002
-        from azure.core.credentials import AccessToken  # noqa: PLC0415
+        from azure.core.credentials import AccessToken
 
         return AccessToken(TOKEN, 2**62)
 
 
 def _with_sdk(simulator: Simulator, spec: ContainerGroupSpec, interval: float) -> None:
     """``begin_create_or_update(...).result()``, as the SDK's users write it."""
-    from azure.mgmt.containerinstance import (  # noqa: PLC0415 (slow to import)
+    from azure.mgmt.containerinstance import (  # slow to import
         ContainerInstanceManagementClient,
     )
 
@@ -221,7 +221,7 @@ def measure(
             rows.append({"client": client, **_summary(samples)})
         cases.append({"case": case, "clients": rows})
     delays = [
-        draw_serving_delay(random.Random(seed * 1_000_003 + i))  # noqa: S311 (a simulation)
+        draw_serving_delay(random.Random(seed * 1_000_003 + i))  # a simulation
         for i in range(len(traces))
     ]
     return {

@@ -45,8 +45,8 @@ R = TypeVar("R")
 class AsyncArm(Protocol):
     """What the driver needs of a gateway."""
 
-    async def perform(self, call: ArmCall, /) -> ArmReply: ...  # noqa: D102
-    async def authenticate(self) -> None: ...  # noqa: D102
+    async def perform(self, call: ArmCall, /) -> ArmReply: ...
+    async def authenticate(self) -> None: ...
 
 
 class AsyncProber(Protocol):
@@ -78,7 +78,7 @@ class AsyncDriver:
             BaseException: What the flow raises. A cancellation is thrown into the flow, which cleans up
                 and lets it go on; a second one ends the clean-up.
         """
-        env = Env(clock=SystemClock(), random=random.Random(), on_phase=on_phase)  # noqa: S311
+        env = Env(clock=SystemClock(), random=random.Random(), on_phase=on_phase)
         flow = make(env)
         run = _Run(driver=self, on_phase=on_phase)
         value: Any = None
@@ -92,7 +92,7 @@ class AsyncDriver:
                 value, error = None, None
                 try:
                     value = await run.obey(command)
-                except BaseException as interruption:  # noqa: BLE001 (thrown into the flow)
+                except BaseException as interruption:  # thrown into the flow
                     error = interruption
         finally:
             await run.close()
@@ -153,7 +153,7 @@ class _Run:
             done = Done(token, await self.driver.effect(effect))
         except asyncio.CancelledError:
             raise
-        except BaseException as error:  # noqa: BLE001 (delivered to the flow)
+        except BaseException as error:  # delivered to the flow
             done = Done(token, error=error)
         self.results.put_nowait(done)
         del self.tasks[token]

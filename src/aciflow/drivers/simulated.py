@@ -140,7 +140,7 @@ class SimulatedDriver:
     def __init__(self, world: World, effects: Effects, *, seed: int = 0) -> None:
         self._world = world
         self._effects = effects
-        self._random = random.Random(seed)  # noqa: S311 (jitter)
+        self._random = random.Random(seed)  # jitter
 
     def start(self, make: Callable[[Env], Flow[R]]) -> Process[R]:
         """Begin a flow; it goes on as the world's time does."""
@@ -186,7 +186,7 @@ class _Run:
                 self._process._value = stop.value
                 self._process.ended_at = self._world.now()
                 return
-            except BaseException as raised:  # noqa: BLE001 (kept for who asks)
+            except BaseException as raised:  # kept for who asks
                 self._process.error = raised
                 self._process.ended_at = self._world.now()
                 return

@@ -48,8 +48,8 @@ log = logging.getLogger("aciflow")
 class Arm(Protocol):
     """What the driver needs of a gateway."""
 
-    def perform(self, call: ArmCall, /) -> ArmReply: ...  # noqa: D102
-    def authenticate(self) -> None: ...  # noqa: D102
+    def perform(self, call: ArmCall, /) -> ArmReply: ...
+    def authenticate(self) -> None: ...
 
 
 class Prober(Protocol):
@@ -98,7 +98,7 @@ class SyncDriver:
             BaseException: What the flow raises. An interruption (Ctrl-C) is thrown into the flow, which
                 cleans up and lets it go on; a second one ends the clean-up.
         """
-        env = Env(clock=self._clock, random=random.Random(), on_phase=on_phase)  # noqa: S311
+        env = Env(clock=self._clock, random=random.Random(), on_phase=on_phase)
         flow = make(env)
         run = _Run(driver=self, on_phase=on_phase)
         value: Any = None
@@ -111,7 +111,7 @@ class SyncDriver:
             value, error = None, None
             try:
                 value = run.obey(command)
-            except BaseException as interruption:  # noqa: BLE001 (thrown into the flow)
+            except BaseException as interruption:  # thrown into the flow
                 error = interruption
 
     def effect(self, effect: Effect) -> Any:
@@ -136,7 +136,7 @@ class SyncDriver:
         def work() -> None:
             try:
                 done = Done(token, self.effect(effect))
-            except BaseException as error:  # noqa: BLE001 (delivered to the flow)
+            except BaseException as error:  # delivered to the flow
                 done = Done(token, error=error)
             results.put(done)
 

@@ -128,9 +128,7 @@ class Facts:
                 attempt=attempt,
             )
         )
-        yield from _notify(
-            PhaseEvent(name=phase, status="finished", at=end, duration=end - start)
-        )
+        yield from _notify(PhaseEvent(name=phase, status="finished", at=end, duration=end - start))
 
     def note(self, detail: str) -> Flow[None]:
         """Say something about the phase that is under way."""
@@ -164,8 +162,7 @@ class Facts:
             times = ServiceTimes(
                 pulling=events.get("Pulling"),
                 pulled=events.get("Pulled"),
-                started=(begun.started_at if begun is not None else None)
-                or events.get("Started"),
+                started=(begun.started_at if begun is not None else None) or events.get("Started"),
             )
             if status.name in exact:
                 known = exact[status.name]

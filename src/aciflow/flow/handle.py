@@ -208,6 +208,4 @@ def usages(env: Env, location: str) -> Flow[tuple[dict[str, Any], ...]]:
 
 
 def _call(operation: Operation, ref: GroupRef) -> ArmCall:
-    return ArmCall(
-        operation=operation, resource_group=ref.resource_group.name, name=ref.name
-    )
+    return ArmCall(operation=operation, resource_group=ref.resource_group.name, name=ref.name)

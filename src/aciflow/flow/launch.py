@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from attrs import define, evolve, field, frozen
 
@@ -49,7 +49,16 @@ from aciflow.model import ContainerGroupSpec, GroupState, to_arm
 from aciflow.ready import Ready
 
 
-__all__ = ["LAUNCH_TAG", "OWNER_TAG", "LaunchRequest", "Launched", "Launching", "Made", "launch", "title_of"]
+__all__ = [
+    "LAUNCH_TAG",
+    "OWNER_TAG",
+    "LaunchRequest",
+    "Launched",
+    "Launching",
+    "Made",
+    "launch",
+    "title_of",
+]
 
 LAUNCH_TAG = "aciflow-launch-id"
 OWNER_TAG = "aciflow-owner"
@@ -157,9 +166,7 @@ def launch(env: Env, request: LaunchRequest, made: Made | None = None) -> Flow[L
     """
     facts = Facts(env=env, target=request.target, title=title_of(request))
     deadline = facts.began + request.timeout
-    run = Launching(
-        env=env, request=request, facts=facts, deadline=deadline, made=made or Made()
-    )
+    run = Launching(env=env, request=request, facts=facts, deadline=deadline, made=made or Made())
     try:
         launched = yield from run.run()
     except GeneratorExit:
@@ -172,6 +179,7 @@ def launch(env: Env, request: LaunchRequest, made: Made | None = None) -> Flow[L
 
 
 def title_of(request: LaunchRequest) -> str:
+    """Name and images: the heading of its timeline."""
     images = ", ".join(container.image for container in request.spec.containers)
     return f"{request.spec.name} ({images})"
 
@@ -191,7 +199,8 @@ class Launching:
     state: GroupState | None = field(init=False, default=None)
 
     def run(self) -> Flow[Launched]:
-        request, facts = self.request, self.facts
+        """From the record of the intent to a group that is ready."""
+        facts = self.facts
         yield from self._write("intended")
         start = yield from facts.begin("auth")
         yield from perform(self.env, Authenticate())
@@ -378,7 +387,7 @@ class Launching:
             # From here on it is on purpose: nothing is to be cleaned up if this process dies.
             yield from perform(self.env, LedgerClear(launch_id=request.launch_id))
         return Launched(
-            state=cast("GroupState", self.state),
+            state=self.state,
             mapped=mapped,
             adopted=self.adopted,
             facts=facts,
@@ -451,7 +460,8 @@ class Launching:
         failed_in = facts.phase
         facts.close()
         timeline = facts.timeline()
-        logs, events = "", ()
+        logs = ""
+        events: tuple[str, ...] = ()
         if self.put_sent and isinstance(error, AciflowError):
             logs, events = yield from self._evidence(error)
         leftovers: tuple[Leftover, ...] = ()

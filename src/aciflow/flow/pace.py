@@ -14,6 +14,8 @@ simple: it rises to a peak and falls like 1 / t. Only its two parameters come fr
 
 from __future__ import annotations
 
+from math import sqrt
+
 from attrs import evolve, frozen
 
 
@@ -36,7 +38,7 @@ class LogLogistic:
     def hazard(self, t: float) -> float:
         """Starts per second at ``t``, given that there was none before."""
         ratio = t / self.median
-        return self.shape / self.median * ratio ** (self.shape - 1) / (1 + ratio**self.shape)
+        return float(self.shape / self.median * ratio ** (self.shape - 1) / (1 + ratio**self.shape))
 
 
 @frozen(kw_only=True)
@@ -82,16 +84,17 @@ class Pace:
                 "first_read", "least", "most", "watch_least", "watch_most", "probe", "lines", "gone",
             )
         }  # fmt: skip
-        return evolve(self, starts=starts, scale=self.scale / factor**0.5, **seconds)
+        return evolve(self, starts=starts, scale=self.scale / sqrt(factor), **seconds)
 
     def read_interval(self, since_accepted: float) -> float:
         """Seconds until the next read, while only ARM can tell."""
         if self.starts is None:
             return min(self.most, self.least + 0.1 * since_accepted)
         # The hazard in the middle of the interval, found in two steps.
-        interval = self.scale / self.starts.hazard(max(since_accepted, self.first_read)) ** 0.5
+        earliest = self.first_read
+        interval = self.scale / sqrt(self.starts.hazard(max(since_accepted, earliest)))
         middle = since_accepted + interval / 2
-        interval = self.scale / self.starts.hazard(max(middle, self.first_read)) ** 0.5
+        interval = self.scale / sqrt(self.starts.hazard(max(middle, earliest)))
         return min(self.most, max(self.least, interval))
 
     def watch_interval(self, since_accepted: float) -> float:

@@ -269,11 +269,11 @@ class _Waiter:
             check, self.log = self.log[1], None
             self._take_log(check, done)
         elif done.token in self.probes:
-            check, sent = self.probes.pop(done.token)
+            probed, sent = self.probes.pop(done.token)
             result: ProbeResult = done.result()
-            self.outcomes[check] = result
-            if result.ready and check not in self.met:
-                self.met.add(check)
+            self.outcomes[probed] = result
+            if result.ready and probed not in self.met:
+                self.met.add(probed)
                 self.facts.see_ready(resolution=self.pace.probe + (self.env.clock.now() - sent))
 
     def _take_read(self, done: Done) -> Flow[None]:
@@ -292,7 +292,9 @@ class _Waiter:
                 raise
             self.trouble = error
             asked = error.retry_after if isinstance(error, ArmError) else None
-            jitter = self.env.random.uniform(0.5, 1.0) * self.pace.watch_interval(now - self.accepted)
+            jitter = self.env.random.uniform(0.5, 1.0) * self.pace.watch_interval(
+                now - self.accepted
+            )
             self.next_read = now + (jitter if asked is None else asked)
             return
         self.misses, self.trouble = 0, None
@@ -404,6 +406,4 @@ def parse_mapped(header: str | None) -> Mapped:
     """Where the local endpoint's ports are, for engines whose addresses cannot be reached from here."""
     if header is None:
         return {}
-    return {
-        int(port): (str(where[0]), int(where[1])) for port, where in json.loads(header).items()
-    }
+    return {int(port): (str(where[0]), int(where[1])) for port, where in json.loads(header).items()}

@@ -152,7 +152,7 @@ class Simulator:
         self.network = network or Network()
         self.faults = faults or Faults()
         self.subscription_id = SUBSCRIPTION
-        self._random = random.Random(seed)  # noqa: S311 (a simulation)
+        self._random = random.Random(seed)  # a simulation
         self.simulation = Simulation(
             traces=traces, seed=seed, ip_visible=ip_visible, serving_delay=serving_delay
         )
@@ -349,9 +349,7 @@ def _request(call: ArmCall) -> Request:
     )
 
 
-def _finish(
-    call: ArmCall, reply: Reply, done: Callable[[Any, BaseException | None], None]
-) -> None:
+def _finish(call: ArmCall, reply: Reply, done: Callable[[Any, BaseException | None], None]) -> None:
     headers = {name.lower(): value for name, value in reply.headers.items()}
     if reply.status >= 400:
         done(None, error_from(reply.status, headers, reply.body, what=describe(call)))
