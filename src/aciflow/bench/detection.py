@@ -259,9 +259,8 @@ def render(result: Mapping[str, Any]) -> str:
     network, delay = result["network_s"], result["serving_delay_s"]
     lines = [
         f"{result['starts']} recorded starts, replayed on a virtual clock (seed {result['seed']})",
-        f"ARM answers after {network['arm']:g} s, a container's network after {network['probe']:g} s;"
-        f" a container serves {delay['median']:.2f} s (median; at most {delay['max']:.2f} s)"
-        " after its start",
+        f"ARM answers after {network['arm']:g} s, a container's network after {network['probe']:g} s",
+        f"a container serves {delay['median']:.2f} s (median) to {delay['max']:.2f} s after its start",
     ]
     for case in result["cases"]:
         when = {
@@ -272,8 +271,8 @@ def render(result: Mapping[str, Any]) -> str:
             "",
             f"{case['case']}: {when}",
             f"{'':13}{'lateness, s':^34}  {'ARM reads':^13}  {'probes':^13}  too",
-            f"{'client':13}{'mean':>8} {'median':>8} {'p95':>8} {'max':>7}"
-            f"  {'mean':>6} {'max':>6}  {'mean':>6} {'max':>6}  early",
+            f"{'client':13}{'mean':>8} {'median':>8} {'p95':>8} {'max':>7}  {'mean':>6} {'max':>6}"
+             f"  {'mean':>6} {'max':>6}  early",
         ]
         for row in case["clients"]:
             late, reads, probes = row["lateness_s"], row["arm_reads"], row["probes"]

@@ -65,6 +65,7 @@ class ServiceTimes:
     pulling: float | None = None
     pulled: float | None = None
     started: float | None = None
+    finished: float | None = None
     event_resolution: float = EVENT_RESOLUTION
 
 
@@ -163,6 +164,7 @@ class Facts:
                 pulling=events.get("Pulling"),
                 pulled=events.get("Pulled"),
                 started=(begun.started_at if begun is not None else None) or events.get("Started"),
+                finished=status.current.finished_at if status.current is not None else None,
             )
             if status.name in exact:
                 known = exact[status.name]
@@ -170,6 +172,7 @@ class Facts:
                     pulling=known.get("pulling", times.pulling),
                     pulled=known.get("pulled", times.pulled),
                     started=known.get("started", times.started),
+                    finished=times.finished,
                     event_resolution=STATE_RESOLUTION,
                 )
             if times != ServiceTimes():
@@ -262,6 +265,9 @@ class Facts:
                 yield self._span("pull", pulling, pulled, times, blur, container)
             if pulled is not None and started is not None:
                 yield self._span("start", pulled, started, times, blur, container)
+            if started is not None and times.finished is not None:
+                end = self._local(times.finished)
+                yield self._span("run", started, end, times, blur, container)
 
     def _span(
         self,
