@@ -24,6 +24,7 @@ if TYPE_CHECKING or not install_lazy_importer(__name__):
     from aciflow import errors as errors
     from aciflow import local as local
     from aciflow import model as model
+    from aciflow import testing as testing
     from aciflow import timeline as timeline
     from aciflow._version import __version__ as __version__
     from aciflow.aio import AsyncClient

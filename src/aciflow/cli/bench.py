@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aciflow.cli.values import UsageError
+
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -37,8 +39,20 @@ def detection(args: Namespace, output: Output) -> int:
     """How late a caller knows that a container serves."""
     from aciflow.bench import detection as benchmark
 
-    measured = benchmark.measure(Path(args.traces), seed=args.seed)
-    return _show(args, output, measured, benchmark.report(measured))
+    traces = _traces(Path(args.traces))
+    measured = benchmark.measure(traces, seed=args.seed)
+    return _show(args, output, measured, benchmark.render(measured))
+
+
+def _traces(path: Path) -> list[dict[str, Any]]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--traces {path}: {error}") from error
+    rows = content.get("starts") if isinstance(content, dict) else content
+    if not isinstance(rows, list) or not rows:
+        raise UsageError(f'--traces {path}: recorded starts are expected, {{"starts": [...]}}')
+    return rows
 
 
 def _show(args: Namespace, output: Output, measured: dict[str, Any], text: str) -> int:

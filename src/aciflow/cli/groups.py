@@ -52,10 +52,15 @@ def delete(args: Namespace, output: Output) -> int:
     """Delete container groups, each confirmed."""
     if bool(args.names) == args.all:
         raise UsageError("name what to delete, or --all")
+    from aciflow import NotFoundError
+
     with closing(client(args)) as via:
         found: tuple[ContainerGroup, ...]
         if args.all:
-            found = _listed(via, args.resource_group, every=False)
+            try:
+                found = _listed(via, args.resource_group, every=False)
+            except NotFoundError:  # the resource group is gone, and so is all that was in it
+                found = ()
         else:
             found = tuple(find(via, args, name) for name in args.names)
         documents = []
@@ -65,11 +70,51 @@ def delete(args: Namespace, output: Output) -> int:
                 {"name": group.name, "resource_group": group.resource_group, "id": group.id}
             )
             output.line(f"deleted {group.name} in {group.resource_group}")
+        places = {group.resource_group.lower(): group.resource_group for group in found}
+        if args.all and args.resource_group is not None:
+            places.setdefault(args.resource_group.lower(), args.resource_group)
+        emptied = [name for name in places.values() if _drop_made(via, name)]
+        for name in emptied:
+            output.line(f"deleted the resource group {name}, which was made for it")
     if args.json:
-        output.result({"deleted": documents}, "")
-    elif not found:
+        output.result({"deleted": documents, "resource_groups": emptied}, "")
+    elif not (found or emptied):
         output.note("nothing is there to delete")
     return 0
+
+
+def _drop_made(via: Client, name: str) -> bool:
+    """
+    Delete a resource group that a launch of this user made, on this machine, and that is empty now.
+
+    Returns:
+        Whether there was one to delete.
+    """
+    from aciflow.core import CLIENT_TAG
+    from aciflow.flow.effects import ArmCall, ArmReply, Env, Flow
+    from aciflow.flow.groups import delete_resource_group, find
+    from aciflow.flow.launch import OWNER_TAG
+    from aciflow.flow.retry import retrying
+
+    core = via._core
+    ref = core.group_ref(name)
+
+    def drop(env: Env) -> Flow[bool]:
+        deadline = env.clock.now() + 60.0
+        there = yield from find(env, ref, deadline)
+        tags = (there or {}).get("tags") or {}
+        if CLIENT_TAG not in tags or tags.get(OWNER_TAG) != core.owner:
+            return False
+        inside: ArmReply = yield from retrying(
+            env, ArmCall(operation="rg.resources", resource_group=name), deadline=deadline
+        )
+        if inside.body["value"]:
+            return False
+        mark = (CLIENT_TAG, tags[CLIENT_TAG])
+        yield from delete_resource_group(env, ref, pace=core.pace, wait=core.group_wait, mark=mark)
+        return True
+
+    return core.sync_driver().run(drop)
 
 
 def _listed(via: Client, resource_group: str | None, *, every: bool) -> tuple[ContainerGroup, ...]:

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from aciflow.errors import AciflowError, ArmError, ContainerExitedError, ValidationError
+from aciflow.errors import (
+    AciflowError,
+    ArmError,
+    ContainerExitedError,
+    LocalTargetWarning,
+    ValidationError,
+)
 
 
 if TYPE_CHECKING:
@@ -92,7 +98,11 @@ class Output:
         """Print warnings as notes, without the line of code that Python shows."""
 
         def show(message: Warning | str, *_: Any, **__: Any) -> None:
-            self.note(f"note: {message}")
+            if isinstance(message, LocalTargetWarning):
+                text = "no Azure is configured: this is this machine's engine ('aciflow doctor' says more)"
+            else:
+                text = str(message)
+            self.note(f"note: {text}")
 
         with warnings.catch_warnings():
             warnings.showwarning = show
