@@ -110,9 +110,9 @@ def demo(session: nox.Session) -> None:
 
 
 WHAT_WAS_REAL = """
-Real: the container ({image}), its address, what it served, and every time in the waterfall.
-Local: ARM, which was aciflow's own endpoint inside that process, and the address, which only this
-machine reaches. No Azure account was used, and nothing was sent to Azure. There, a start takes
+Real: the container ({image}), what it served, and every time in the waterfall.
+Local: ARM, which was aciflow's own endpoint inside that process, and the "public" address, which only
+this machine reaches. No Azure account was used, and nothing was sent to Azure. There, a start takes
 longer: mostly scheduling and pulling the image.
 """
 
