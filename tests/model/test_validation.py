@@ -105,6 +105,8 @@ GOOD = {
         Resources(cpu=1, memory_gb=1, cpu_limit=1.1, memory_limit_gb=1.1),
         Resources(cpu=0.1, memory_gb=0.1),
     ),
+    "limit at the request": asks(Resources(cpu=1, memory_gb=1, cpu_limit=1, memory_limit_gb=1)),
+    "fifty tags": group(tags={f"t{n}": "" for n in range(50)}),
     "largest": asks(Resources(cpu=32, memory_gb=256)),
     "largest confidential": asks(Resources(cpu=32, memory_gb=192), sku="Confidential"),
     "confidential": evolve(
