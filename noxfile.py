@@ -141,7 +141,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def typing(session: nox.Session) -> None:
     """Mypy on everything, pyright on what users see."""
-    _install(session, "typing", "tests", "notebook", "docs")
+    _install(session, "dev")
     session.run("mypy")
     session.run("pyright")
 
