@@ -46,7 +46,7 @@ def _body(call: Call, record: GroupRecord, detail: Detail) -> dict[str, Any]:
         record.machine,
         record.fqdn,
         detail=detail,
-        preview=call.api_version >= "2024-05",
+        version=call.api_version,
     )
 
 

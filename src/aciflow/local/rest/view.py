@@ -27,7 +27,7 @@ def group_body(
     fqdn: str | None,
     *,
     detail: Detail,
-    preview: bool = False,
+    version: str,
 ) -> dict[str, Any]:
     """
     The body of a reply.
@@ -38,9 +38,13 @@ def group_body(
         machine: The group's controller.
         fqdn: Its name, or ``None``.
         detail: Which reply.
-        preview: With the fields that 2024-05-01-preview added.
+        version: The request's api-version; later ones have more fields.
     """
+    preview = version >= "2024-05"
     properties = dict(visible)
+    if version < "2023-05":
+        for key in ("provisioningTimeoutInSeconds", "isCustomProvisioningTimeout"):
+            del properties[key]
     properties["provisioningState"] = machine.provisioning_state if detail != "put" else "Pending"
     if detail == "list":
         del properties["instanceView"]

@@ -114,6 +114,8 @@ class _Run:
     serves: float
     ends: float
     attempt: int
+    exit_code: int
+    container_id: str
 
 
 @define
@@ -262,10 +264,10 @@ class Simulation:
         self, action: StartContainer, group: _Group, now: float
     ) -> list[tuple[float, Observation]]:
         name = action.run.name
-        known = group.runs.get(name)
-        if known is not None and known.attempt == action.attempt:  # given again
-            return []
         plan = group.plan
+        known = group.runs.get(name)
+        if known is not None and known.attempt == action.attempt:  # given again: answered again
+            return self._report(action, group, known, now)
         begin = plan.started - plan.pulled if known is None else RESTARTING
         if action.run.init:
             begin = min(begin, RESTARTING)
@@ -277,11 +279,24 @@ class Simulation:
             lasts = STOPPING
         started = now + begin
         ends = started + lasts if lasts is not None else math.inf
-        run = _Run(started=started, serves=started + serving, ends=ends, attempt=action.attempt)
+        code = 0 if action.run.init and plan.exits_after is None else plan.exit_code
+        run = _Run(
+            started=started,
+            serves=started + serving,
+            ends=ends,
+            attempt=action.attempt,
+            exit_code=code,
+            container_id=f"{group.rng.getrandbits(256):064x}",
+        )
         group.runs[name] = run
         group.logs.setdefault(name, []).append((started, plan.logs))
-        uid = action.uid
-        container_id = f"{group.rng.getrandbits(256):064x}"
+        return self._report(action, group, run, now)
+
+    def _report(
+        self, action: StartContainer, group: _Group, run: _Run, now: float
+    ) -> list[tuple[float, Observation]]:
+        uid, name = action.uid, action.run.name
+        started = max(run.started, now)
         seen: list[tuple[float, Observation]] = []
         if group.ports and self._ip_visible == "running":
             seen.append((started, SandboxReady(uid=uid, at=started, ip=group.ip)))
@@ -292,14 +307,14 @@ class Simulation:
                     uid=uid,
                     container=name,
                     at=started,
-                    container_id=container_id,
-                    attempt=action.attempt,
+                    container_id=run.container_id,
+                    attempt=run.attempt,
                 ),
             )
         )
-        if lasts is not None:
-            code = 0 if action.run.init and plan.exits_after is None else plan.exit_code
-            seen.append((ends, self._exit(uid, name, ends, code, action.attempt)))
+        if run.ends < math.inf:
+            ends = max(run.ends, now)
+            seen.append((ends, self._exit(uid, name, ends, run.exit_code, run.attempt)))
         return seen
 
     def _stop(
