@@ -306,7 +306,12 @@ class Core:
             logs_truncated=outcome.truncated,
             timeline=outcome.launched.facts.timeline(),
             estimated_cost=cost(
-                outcome.seconds, cpu=state.cpu, memory_gb=state.memory_gb, location=state.location
+                outcome.seconds,
+                cpu=state.cpu,
+                memory_gb=state.memory_gb,
+                location=state.location,
+                spot=state.priority == "Spot",
+                os_type=state.os_type,
             ),
         )
 

@@ -174,6 +174,8 @@ class GroupHandle:
             cpu=self._state.cpu,
             memory_gb=self._state.memory_gb,
             location=self.location,
+            spot=self._state.priority == "Spot",
+            os_type=self._state.os_type,
         )
 
     def url(self, port: int | None = None, scheme: str = "http") -> str:
@@ -242,7 +244,14 @@ class GroupHandle:
     def _how_to_delete(self) -> str:
         from aciflow.model.cost import daily_cost
 
-        a_day = daily_cost(self._state.cpu, self._state.memory_gb, self.location)
+        state = self._state
+        a_day = daily_cost(
+            state.cpu,
+            state.memory_gb,
+            self.location,
+            spot=state.priority == "Spot",
+            os_type=state.os_type,
+        )
         costs = "" if a_day is None or not self._core.azure else f", about ${a_day:.2f} a day"
         return f"detached{costs}; delete it with: {self._ref.leftover.remove_with}"
 
