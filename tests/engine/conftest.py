@@ -156,7 +156,7 @@ def fetch(host: str, port: int, timeout: float = 10.0) -> bytes:
 def listening(host: str, port: int) -> bool:
     """Whether a connection is accepted."""
     try:
-        with socket.create_connection((host, port), timeout=2):
+        with socket.create_connection((host, port), timeout=0.3):
             return True
     except OSError:
         return False

@@ -116,3 +116,19 @@ def test_a_group_closed_while_its_containers_start_leaves_nothing(rig: Rig, engi
     rig.wait(Closed, uid=uid)
     assert engine.labelled(f"aciflow.uid={uid}") == {}
     assert isinstance(rig.seen[-1], Closed)
+
+
+def test_twenty_groups_at_once(rig: Rig, engine: Engine) -> None:
+    """All start, each at an address of its own, and all are gone."""
+    uids = [f"burst{number:07}" for number in range(20)]
+    for uid in uids:
+        rig.ask(uid, 80)
+        rig.begin(uid)  # waits for its sandbox by itself
+    assert 20 == len({rig.ip(uid) for uid in uids})
+    assert {b"hello from a container\n"} == {fetch(rig.ip(uid), 80) for uid in uids}
+    for uid in uids:
+        rig.runtime.execute(CloseSandbox(uid=uid))
+    for uid in uids:
+        rig.wait(Closed, uid=uid, timeout=60)
+    left = engine.labelled(f"aciflow.endpoint={rig.endpoint_id}")
+    assert [f"network aciflow-{rig.endpoint_id[:8]}"] == list(left)

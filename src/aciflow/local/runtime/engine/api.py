@@ -26,7 +26,7 @@ from aciflow.local.protocol import RegistryAuth
 from aciflow.local.runtime.engine.address import EngineAddress
 
 
-__all__ = ["EngineApi", "EngineError", "EngineVersion", "Stream"]
+__all__ = ["EngineApi", "EngineError", "EngineVersion", "Interrupt", "Stream"]
 
 _NEWEST = (1, 45)
 """The newest version of the API whose changes were looked at."""
@@ -79,6 +79,33 @@ class Stream:
         if isinstance(raw, socket.socket):
             with contextlib.suppress(OSError):
                 raw.shutdown(socket.SHUT_RDWR)
+
+
+class Interrupt:
+    """Ends a request from another thread, also before the engine has answered anything."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self._closed = False
+
+    def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Given to httpx: learns of the connection when it is made."""
+        if event.endswith(
+            ("connect_unix_socket.complete", "connect_tcp.complete", "start_tls.complete")
+        ):
+            with self._lock:
+                self._socket = info["return_value"].get_extra_info("socket")
+            if self._closed:
+                self.close()
+
+    def close(self) -> None:
+        """End the request, or let it end as soon as it begins."""
+        with self._lock:
+            self._closed = True
+            if self._socket is not None:
+                with contextlib.suppress(OSError):
+                    self._socket.shutdown(socket.SHUT_RDWR)
 
 
 class EngineApi:
@@ -155,20 +182,32 @@ class EngineApi:
         ).json()
         return found
 
+    @contextlib.contextmanager
     def pull(
-        self, name: str, tag: str | None, auth: RegistryAuth | None
-    ) -> contextlib.AbstractContextManager[Stream]:
+        self, name: str, tag: str | None, auth: RegistryAuth | None, interrupt: Interrupt
+    ) -> Iterator[Stream]:
         """
         Pull an image; gives the engine's progress, in which an ``error`` may come.
 
         Raises:
-            EngineError: It could not be begun.
+            EngineError: It could not be begun, or was interrupted.
         """
         params = {"fromImage": name} | ({"tag": tag} if tag else {})
-        # Silent for long only where a registry hangs.
-        return self.stream(
-            "POST", "/images/create", params=params, headers=_auth_header(auth), timeout=300.0
-        )
+        # A connection of its own can be cut: an engine answers nothing while a registry is silent.
+        own = EngineApi(self.address)
+        own._version = self.version
+        try:
+            with own.stream(
+                "POST",
+                "/images/create",
+                params=params,
+                headers=_auth_header(auth),
+                timeout=300.0,
+                extensions={"trace": interrupt.trace},
+            ) as progress:
+                yield progress
+        finally:
+            own.close()
 
     def import_image(
         self, tar: bytes, name: str, changes: Iterable[str] = (), platform: str | None = None
@@ -314,9 +353,12 @@ class EngineApi:
         params: Any = None,
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
+        extensions: Mapping[str, Any] | None = None,
     ) -> Iterator[Stream]:
         """Lines of JSON as they come; ``timeout`` is how long the engine may be silent, in seconds."""
-        with self._open(method, path, params=params, headers=headers, timeout=timeout) as response:
+        with self._open(
+            method, path, params=params, headers=headers, timeout=timeout, extensions=extensions
+        ) as response:
             yield Stream(response)
 
     @contextlib.contextmanager
@@ -328,6 +370,7 @@ class EngineApi:
         params: Any = None,
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
+        extensions: Mapping[str, Any] | None = None,
     ) -> Iterator[httpx.Response]:
         request = self._http.build_request(
             method,
@@ -335,6 +378,7 @@ class EngineApi:
             params=params,
             headers=headers,
             timeout=httpx.Timeout(timeout, connect=5.0),
+            extensions=dict(extensions or {}),
         )
         try:
             response = self._http.send(request, stream=True)

@@ -7,7 +7,7 @@ from functools import partial
 
 from aciflow.local.protocol import Observation, Pulled, PullFailed, PullImage, PullStarted
 from aciflow.local.runtime.engine import images
-from aciflow.local.runtime.engine.api import EngineApi, EngineError, Stream
+from aciflow.local.runtime.engine.api import EngineApi, EngineError, Interrupt
 
 
 __all__ = ["pull"]
@@ -18,7 +18,7 @@ def pull(
     action: PullImage,
     tell: Callable[[Observation], None],
     clock: Callable[[], float],
-    opened: Callable[[Stream], None],
+    interrupt: Interrupt,
 ) -> None:
     """
     Get an image unless it is there; never raises.
@@ -28,7 +28,7 @@ def pull(
         action: What to pull.
         tell: Takes what is observed.
         clock: Seconds since the epoch.
-        opened: Given the progress of a pull that has begun; whoever closes it ends the pull.
+        interrupt: Ends the pull when it is closed.
     """
     said = partial(dict[str, str], uid=action.uid, container=action.container)
     begun = clock()
@@ -39,8 +39,8 @@ def pull(
         tell(PullStarted(**said(), at=begun, digest=digest))
         if found is None:
             name, tag = images.split_reference(action.image)
-            with api.pull(name, tag, images.auth_for(action.image, action.auths)) as progress:
-                opened(progress)
+            auth = images.auth_for(action.image, action.auths)
+            with api.pull(name, tag, auth, interrupt) as progress:
                 for entry in progress:
                     if "error" in entry:  # the status was 200: it began before it failed
                         raise EngineError(200, str(entry["error"]))

@@ -30,7 +30,7 @@ from aciflow.local.protocol import (
 from aciflow.local.runtime.engine import images, leases, logs, pulling, recovery
 from aciflow.local.runtime.engine.address import EngineAddress, require_engine
 from aciflow.local.runtime.engine.addresses import Addresses, Mode
-from aciflow.local.runtime.engine.api import EngineApi, EngineError, Stream
+from aciflow.local.runtime.engine.api import EngineApi, EngineError, Interrupt
 from aciflow.local.runtime.engine.groups import Group, Member
 from aciflow.local.runtime.engine.roster import Roster
 from aciflow.local.runtime.engine.sandbox import Sandboxes
@@ -59,6 +59,7 @@ class EngineRuntime:
     _addresses: Addresses
     _sandboxes: Sandboxes
     _workers: Workers
+    _pullers: Workers  # a slow registry must not hold up what needs none
     _watcher: ExitWatcher
 
     def __init__(
@@ -76,7 +77,7 @@ class EngineRuntime:
         self._pid = os.getpid()
         self._clock: Callable[[], float] = time.time
         self._lease: leases.Lease | None = None
-        self._pulls: dict[str, set[Stream]] = {}
+        self._pulls: dict[str, set[Interrupt]] = {}
         self._working = 0
         self._started = False
         self._closed = False
@@ -111,6 +112,7 @@ class EngineRuntime:
         self._addresses = Addresses(api, self.endpoint_id, self._wanted)
         self._sandboxes = Sandboxes(api, self.endpoint_id, self._addresses)
         self._workers = Workers(_THREADS, "aciflow-engine")
+        self._pullers = Workers(_THREADS, "aciflow-engine-pull")
         self._watcher = ExitWatcher(
             api, self.endpoint_id, self._roster.died, self._roster.check_all
         )
@@ -146,8 +148,8 @@ class EngineRuntime:
         self._closed = True
         self._roster.silence()
         with self._roster.changed:
-            for progress in {one for some in self._pulls.values() for one in some}:
-                progress.close()
+            for interrupt in {one for some in self._pulls.values() for one in some}:
+                interrupt.close()
             self._roster.changed.wait_for(lambda: self._working == 0, timeout=60)
         self._watcher.close()
         removed = False
@@ -161,6 +163,7 @@ class EngineRuntime:
             if self._lease is not None:
                 self._lease.release(done=removed)
             self._workers.close()
+            self._pullers.close()
             self._api.close()
 
     def describe(self) -> dict[str, Any]:
@@ -225,15 +228,18 @@ class EngineRuntime:
                 group = self._roster.groups.get(action.uid)
                 self._submit(partial(self._start, action), group)
             case PullImage():
-                self._submit(partial(self._pull, action))
+                interrupt = Interrupt()
+                with self._roster.changed:
+                    self._pulls.setdefault(action.uid, set()).add(interrupt)
+                self._submit(partial(self._pull, action, interrupt), workers=self._pullers)
             case StopContainer():
                 self._submit(partial(self._stop, action))
             case CloseSandbox():
                 with self._roster.changed:
                     if action.uid in self._roster.groups:
                         self._roster.groups[action.uid].closing = True
-                    for progress in self._pulls.pop(action.uid, ()):
-                        progress.close()
+                    for interrupt in self._pulls.pop(action.uid, ()):
+                        interrupt.close()
                 self._submit(partial(self._close_group, action.uid))
 
     def answer(self, question: Question) -> Any:
@@ -242,7 +248,12 @@ class EngineRuntime:
             return images.resolve(self._api, question.images, question.auths)
         return self._read_logs(question)
 
-    def _submit(self, work: Callable[[], None], group: Group | None = None) -> None:
+    def _submit(
+        self,
+        work: Callable[[], None],
+        group: Group | None = None,
+        workers: Workers | None = None,
+    ) -> None:
         """Run something in a thread; what closes the ``group`` waits for it, and so does close()."""
 
         def counted() -> None:
@@ -259,7 +270,7 @@ class EngineRuntime:
             self._working += 1
             if group is not None:
                 group.busy += 1
-        self._workers.submit(counted)
+        (workers or self._workers).submit(counted)
 
     def _enter(self, action: OpenSandbox) -> Group:
         with self._roster.changed:
@@ -309,29 +320,18 @@ class EngineRuntime:
         )
         self._roster.tell(group, ready)
 
-    def _pull(self, action: PullImage) -> None:
-        streams: list[Stream] = []
-
+    def _pull(self, action: PullImage, interrupt: Interrupt) -> None:
         def tell(observation: Observation) -> None:
             group = self._roster.groups.get(action.uid)
             if group is not None:
                 self._roster.tell(group, observation)
 
-        def opened(progress: Stream) -> None:
-            with self._roster.changed:
-                group = self._roster.groups.get(action.uid)
-                streams.append(progress)
-                self._pulls.setdefault(action.uid, set()).add(progress)
-                unwanted = self._closed or group is None or group.closing
-            if unwanted:
-                progress.close()
-
         try:
-            pulling.pull(self._api, action, tell, self._clock, opened)
+            pulling.pull(self._api, action, tell, self._clock, interrupt)
         finally:
             with self._roster.changed:
                 left = self._pulls.get(action.uid, set())
-                left.difference_update(streams)
+                left.discard(interrupt)
                 if not left:
                     self._pulls.pop(action.uid, None)
 
