@@ -12,13 +12,14 @@ import time
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from attrs import evolve
 from tests.arm.conftest import TOKEN, Credential, Perform
 from tests.arm.proxy import ConnectProxy
-from tests.arm.server import ArmServer, Said
+from tests.arm.server import ArmServer, Asked, Said
 
 from aciflow import errors
 from aciflow.arm.aio_gateway import AsyncGateway
@@ -213,19 +214,43 @@ def test_a_proxy_s_page_is_named_as_such(
         perform(settings, GET)
 
 
-def test_a_refused_token_is_not_used_again(
+def test_a_token_that_was_revoked_is_replaced(
     perform: Perform, settings: ArmSettings, server: ArmServer
 ) -> None:
-    """After a 401 the next call asks the credential anew."""
-    refusals = [Said(401, {"error": {"code": "ExpiredAuthenticationToken", "message": "Old."}})]
-    server.answer = lambda _: refusals.pop() if refusals else Said(200, {})
-    credential = settings.credential
+    """A remembered token that is refused is replaced once, within the call."""
 
-    with pytest.raises(errors.AuthenticationError):
-        perform(settings, GET)
-    perform(settings, GET, GET)
+    class Rotating(Credential):
+        def get_token(self, *scopes: str, **kwargs: Any) -> Any:
+            self.token = "new" if self.asked else "old"
+            return super().get_token(*scopes, **kwargs)
 
-    assert 2 == len(credential.asked)
+    def answer(asked: Asked) -> Said:
+        # the old one is good for the first request alone
+        if asked.headers["authorization"] == "Bearer new" or len(server.asked) == 1:
+            return Said(200, {})
+        return Said(401, {"error": {"code": "ExpiredAuthenticationToken", "message": "Old."}})
+
+    server.answer = answer
+    reply = perform(evolve(settings, credential=Rotating()), GET, GET)
+
+    assert 200 == reply.status
+    sent = [asked.headers["authorization"] for asked in server.asked]
+    assert ["Bearer old", "Bearer old", "Bearer new"] == sent
+
+
+def test_a_token_that_is_refused_twice_is_the_caller_s_matter(
+    perform: Perform, settings: ArmSettings, server: ArmServer
+) -> None:
+    """A new token that is refused as well is not replaced again; nor is it used by the next call."""
+    refused = Said(401, {"error": {"code": "InvalidAuthenticationToken", "message": "No."}})
+    replies = [Said(200, {}), refused, refused]
+    server.answer = lambda _: replies.pop(0)
+
+    with pytest.raises(errors.AuthenticationError, match="sign in again"):
+        perform(settings, GET, GET, GET)
+
+    assert [] == replies
+    assert 2 == len(settings.credential.asked)
 
 
 def test_a_claims_challenge_is_met(

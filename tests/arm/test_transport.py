@@ -48,6 +48,7 @@ def test_a_response_is_what_azure_core_promises(
             assert {"a": "ü"} == response.json()
             assert '{"a": "ü"}' == response.text()
             assert b'{"a": "\xfc"}' == response.read() == response.content
+            assert response.content == getattr(response, "body")()  # noqa: B009
             assert [b'{"a": "\xfc"}'] == list(response.iter_bytes()) == list(response.iter_raw())
             assert (200, "OK", "Kept") == (
                 response.status_code,

@@ -85,8 +85,15 @@ class AsyncGateway:
             await pipeline.__aexit__(None, None, None)
 
     async def _caught(
-        self, call: ArmCall, send: Callable[[dict[str, Any]], Awaitable[Any]]
+        self,
+        call: ArmCall,
+        send: Callable[[dict[str, Any]], Awaitable[Any]],
+        *,
+        again: bool = True,
     ) -> ArmReply:
+        # a token from memory may have been revoked, or be of an endpoint that began anew: then one
+        # new token is tried
+        remembered = again and self._source.cached(self._settings.credential_scopes) is not None
         caught: list[ArmReply] = []
         failure: Exception | None = None
         try:
@@ -109,6 +116,8 @@ class AsyncGateway:
             raise sdk.unreachable(call, self._settings, failure)
         if caught[-1].status == 401:
             self._source.forget()
+            if remembered:
+                return await self._caught(call, send, again=False)
         return sdk.checked(call, caught[-1])
 
     def _start(self, call: ArmCall) -> Callable[[dict[str, Any]], Awaitable[Any]]:

@@ -104,6 +104,10 @@ class AsyncTokenSource:
         self._credential = credential
         self._lock = asyncio.Lock()
 
+    def cached(self, scopes: tuple[str, ...]) -> Any:
+        """The token that is there and still good, or ``None``."""
+        return self._source.cached(scopes)
+
     async def get_token(self, *scopes: str, claims: str | None = None, **kwargs: Any) -> Any:
         """
         A token, from memory where one is good for another five minutes.

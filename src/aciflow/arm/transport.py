@@ -92,6 +92,10 @@ class _View:
     def content(self) -> bytes:
         return self.internal_response.content
 
+    def body(self) -> bytes:
+        """The content, by its older name; azure-mgmt-resource 23 knows a response by having it."""
+        return self.internal_response.content
+
     def text(self, encoding: str | None = None) -> str:
         chosen = encoding or self.encoding or "utf-8"
         # a byte order mark is not part of the text
