@@ -341,6 +341,7 @@ def test_images_are_looked_for_before_a_put_is_accepted(
     reply = world.put()
 
     assert (reply.status, reply.body["error"]["code"]) == (status, code)
+    assert reply.body["error"]["message"].endswith("(the registry's words)")
     assert world.endpoint.idle
 
 

@@ -130,7 +130,11 @@ class World:
         """The runtime's answer; images in ``image_problems`` have that problem."""
         if isinstance(question, ResolveImages) and self.image_problems:
             return tuple(
-                ImageAnswer(image=image, problem=self.image_problems.get(image))
+                ImageAnswer(
+                    image=image,
+                    problem=self.image_problems.get(image),
+                    detail="(the registry's words)",
+                )
                 for image in question.images
             )
         return self.simulation.answer(question)

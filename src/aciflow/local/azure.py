@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import threading
 import weakref
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
-from aciflow.errors import ConfigurationError
+from aciflow.errors import AciflowError, ConfigurationError
 from aciflow.local.protocol import Reply, Request
 from aciflow.local.runtime.base import Clock, Runtime
 from aciflow.local.service import OwnService, Service, new_id
@@ -229,4 +230,5 @@ def _make(
 @atexit.register
 def _close_all() -> None:
     for endpoint in list(_open):
-        endpoint.close()
+        with contextlib.suppress(AciflowError):  # an engine that is gone; the next start sweeps
+            endpoint.close()

@@ -165,11 +165,13 @@ class Host:
         """With the lock held: let the endpoint act, and save what changed before the runtime acts."""
         earlier = self._wake
         actions, self._wake = self.endpoint.tick(observed, self.clock())
-        if self._store is not None and self.endpoint.generation != self._saved:
-            self._store.save(self.endpoint.dump())
-            self._saved = self.endpoint.generation
-        for action in actions:
-            self.runtime.execute(action)
+        try:
+            if self._store is not None and self.endpoint.generation != self._saved:
+                self._store.save(self.endpoint.dump())
+                self._saved = self.endpoint.generation
+        finally:  # a full disk must not keep a group from being deleted
+            for action in actions:
+                self.runtime.execute(action)
         if self._wake != earlier and threading.current_thread() is not self._thread:
             self._inbox.put(None)  # wait for the new time
         self._changed.notify_all()

@@ -2,8 +2,8 @@
 ARM's and ACI's refusals, word for word where a recording or a document has them.
 
 Sources are those of the error catalogue: real traffic where there is some, else Microsoft's
-troubleshooting pages and bodies that users quoted. ``InaccessibleImage`` and the platform refusal
-carry the runtime's reason at the end, which Azure does not give.
+troubleshooting pages and bodies that users quoted. The refusals of images carry
+the runtime's reason at the end, which Azure does not give.
 """
 
 from __future__ import annotations
@@ -222,12 +222,13 @@ def inaccessible_image(image: str, name: str, detail: str) -> Refusal:
     )
 
 
-def registry_error(server: str) -> Refusal:
+def registry_error(server: str, detail: str) -> Refusal:
     """409 for a registry that does not answer as it should."""
     return Refusal(
         409,
         "RegistryErrorResponse",
-        f"An error response is received from the docker registry '{server}'. Please retry later.",
+        f"An error response is received from the docker registry '{server}'. Please retry later."
+        f"{' ' + detail if detail else ''}",
     )
 
 

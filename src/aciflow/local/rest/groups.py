@@ -138,7 +138,7 @@ def _check_images(name: str, answers: tuple[ImageAnswer, ...]) -> None:
         if answer.problem == "platform":
             raise errors.unsupported_platform(answer.image, answer.detail)
         if answer.problem == "registry":
-            raise errors.registry_error(_server(answer.image))
+            raise errors.registry_error(_server(answer.image), answer.detail)
 
 
 def _server(image: str) -> str:
