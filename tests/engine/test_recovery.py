@@ -163,3 +163,15 @@ time.sleep(60)
     assert {} == engine.labelled("aciflow.endpoint=victim000001")
     assert not engine.has("aciflow-pause:victim00")
     assert b"hello from a container\n" == fetch(living.ip(kept), 80)
+
+
+def test_killed_between_the_sandbox_and_the_first_start(rigs: Callable[..., Rig]) -> None:
+    """Nothing of the group was on the engine yet; given again, both actions do their work."""
+    first = rigs(addresses="bridge")
+    uid = first.open(80)
+    first.runtime.close(remove=False)
+    second = rigs(first.endpoint_id, addresses="bridge")
+    second.runtime.recover({uid: {"resource_id": "r", "ip": None, "running": {}}})
+    second.ask(uid, 80)
+    second.begin(uid)
+    assert b"hello from a container\n" == fetch(second.ip(uid), 80)
