@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from attrs import frozen
 
-from aciflow.errors import AciflowError, LocalTargetWarning
+from aciflow.errors import AciflowError
 
 
 if TYPE_CHECKING:
@@ -396,12 +396,10 @@ def _chosen(args: Namespace, *, local: bool) -> Iterator[Finding]:
     """Which target a launch would take, and why."""
     from aciflow.target import resolve
 
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        target = resolve(args.target, subscription_id=args.subscription, cloud=args.cloud)
-    by_default = any(issubclass(warning.category, LocalTargetWarning) for warning in caught)
+    target = resolve(args.target, subscription_id=args.subscription, cloud=args.cloud)
+    named = args.target != "auto" or os.environ.get("ACIFLOW_TARGET")
     usable = target.kind != "local" or local
-    why = " (no Azure is configured)" if by_default else ""
+    why = " (no Azure is configured)" if target.kind == "local" and not named else ""
     where = target.label or f"Azure, {target.base_url}"
     yield Finding(
         name="launches go to", status="ok" if usable else "missing", detail=f"{where}{why}"

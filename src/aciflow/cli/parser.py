@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Without an Azure subscription, containers run on this machine's engine.",
         formatter_class=_FORMAT,
     )
-    parser.add_argument("--version", action="version", version=_Version())
+    parser.add_argument("--version", action=_Version, help="print the version")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     common = _common()
     where = argparse.ArgumentParser(add_help=False, parents=[common, _where()])
@@ -56,15 +56,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-class _Version(str):
-    """The version, looked up when it is printed."""
+class _Version(argparse.Action):
+    """The version, looked up when it is asked for."""
 
-    __slots__ = ()
+    def __init__(self, option_strings: Sequence[str], dest: str, **texts: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, **texts)
 
-    def __mod__(self, _: Any) -> str:
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
         from aciflow._version import __version__
 
-        return f"aciflow {__version__}"
+        print(f"aciflow {__version__}")
+        parser.exit()
 
 
 def _common() -> argparse.ArgumentParser:
@@ -215,7 +217,6 @@ def _launch(commands: Any, where: argparse.ArgumentParser) -> None:
     life.add_argument(
         "--lifetime",
         choices=["detached", "process"],
-        default="detached",
         help="detached outlives this command (the default); process is --rm",
     )
 
