@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 
 from collections.abc import Iterator, Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from attrs import frozen
@@ -355,6 +354,8 @@ def _number(text: str | None) -> float | None:
 
 
 def _date(text: str) -> float | None:
+    from email.utils import parsedate_to_datetime  # brings sockets along, and is rarely needed
+
     try:
         return parsedate_to_datetime(text).timestamp()
     except (ValueError, TypeError, IndexError, OverflowError):
