@@ -89,7 +89,7 @@ class Pace:
     def read_interval(self, since_accepted: float) -> float:
         """Seconds until the next read, while only ARM can tell."""
         if self.starts is None:
-            return min(self.most, self.least + 0.1 * since_accepted)
+            return min(self.most, self.least + 0.02 * since_accepted)
         # The hazard in the middle of the interval, found in two steps.
         earliest = self.first_read
         interval = self.scale / sqrt(self.starts.hazard(max(since_accepted, earliest)))

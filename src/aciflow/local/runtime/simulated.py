@@ -71,6 +71,11 @@ class SimulatedRuntime:
 
     # --- pure ------------------------------------------------------------------------------
 
+    @property
+    def speed(self) -> float:
+        """Simulated seconds in a real one."""
+        return self._speed
+
     def schedule(self, action: Action, now: float) -> list[tuple[float, Observation]]:
         """What comes of an action, and when; see :meth:`Simulation.schedule`."""
         return self._simulation.schedule(action, now)
