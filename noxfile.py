@@ -100,12 +100,13 @@ def demo(session: nox.Session) -> None:
     if image is None:
         printed = session.run("python", "tests/images.py", "nginx", silent=True, log=False)
         image = str(printed).strip().splitlines()[-1]
-    before = machine.on_engine()
+    state = machine.CACHE / "demo"
     # Never on Azure, whatever account this machine is logged in to.
-    session.run("python", "examples/quickstart.py", image, env={"ACIFLOW_TARGET": "local"})
+    env = {"ACIFLOW_TARGET": "local", "ACIFLOW_STATE_DIR": str(state)}
+    session.run("python", "examples/quickstart.py", image, env=env)
     print(WHAT_WAS_REAL.format(image=image))
-    if left := machine.on_engine() - before:
-        session.error("left on the engine: " + ", ".join(sorted(left)))
+    if left := machine.left_on_engine(state):
+        session.error("left on the engine: " + ", ".join(left))
     print("Nothing of it is left on the engine: no container, no network, no volume.")
 
 

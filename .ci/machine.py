@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ("nox>=2025.2",)
 
 sys.path.insert(0, str(ROOT))
-from tests.images import cache_directory, find_engine  # noqa: E402
+from tests.images import cache_directory, find_engine, left_by  # noqa: E402
 
 
 CACHE = cache_directory()
@@ -143,10 +143,10 @@ def environments() -> Path:
 # --- the engine -------------------------------------------------------------------------------
 
 
-def on_engine() -> set[str]:
-    """What aciflow has on the engine: its containers, networks and volumes."""
+def left_on_engine(state: Path) -> list[str]:
+    """What endpoints with their state in ``state`` still have on the engine."""
     engine = find_engine()
-    return set(engine.labelled("aciflow.endpoint")) if engine else set()
+    return left_by(engine, state) if engine else []
 
 
 def ensure_engine() -> None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import subprocess
+import sys
 import time
 
 from collections.abc import Iterator
@@ -18,13 +20,12 @@ from typing import NoReturn
 
 import pytest
 
-from tests.images import WEB, Engine, find_engine
+from tests.images import WEB, Engine, find_engine, left_by
 from tests.registry import NO_REGISTRY, Registry, running
 
 
 ROOT = Path(__file__).parent.parent
 CI = os.environ.get("CI") == "true"
-CHECK_LEFT = CI or os.environ.get("ACIFLOW_CHECK_LEFT") == "1"
 
 NO_ENGINE = (
     "no container engine answers; start Docker or Podman, or set DOCKER_HOST "
@@ -68,35 +69,54 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _own_world(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees the user's Azure login or local endpoint, or another test's."""
-    directory = tmp_path_factory.getbasetemp() / f"world-{next(_numbers)}"  # made by who needs it
+def _own_world(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """
+    No test sees the user's Azure login or local endpoint, or another test's.
+
+    Returns:
+        The state directory, which who needs it makes.
+    """
+    directory = tmp_path_factory.getbasetemp() / f"world-{next(_numbers)}"
     for name in list(os.environ):
         if name.startswith(("AZURE_", "ACIFLOW_")) and name != "ACIFLOW_CORPUS":
             monkeypatch.delenv(name)
     monkeypatch.setenv("ACIFLOW_STATE_DIR", str(directory / "state"))
     monkeypatch.setenv("AZURE_CONFIG_DIR", str(directory / "azure"))
+    return directory / "state"
 
 
 @pytest.fixture(autouse=True)
-def _nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
+def _nothing_left(request: pytest.FixtureRequest, _own_world: Path) -> Iterator[None]:
     """
-    After a test that used an engine, nothing of aciflow's is there that was not there before.
+    After a test that used an engine, its endpoints have nothing there any more.
 
-    Only in CI, or with ``ACIFLOW_CHECK_LEFT=1``: elsewhere somebody else may use aciflow on the same
-    engine at the same time.
+    In CI, where nobody else uses the engine, nothing at all of aciflow's is there that was not before.
     """
     engine = _Engine.get() if request.node.get_closest_marker("engine") else None
-    if engine is None or not CHECK_LEFT:
+    if engine is None:
         yield
         return
-    before = set(engine.labelled("aciflow.endpoint"))
+    before = set(engine.labelled("aciflow.endpoint")) if CI else set()
     yield
     until = time.monotonic() + 5.0
-    while left := set(engine.labelled("aciflow.endpoint")) - before:
+    while True:
+        left = set(left_by(engine, _own_world))
+        if CI:
+            left |= set(engine.labelled("aciflow.endpoint")) - before
+        if not left:
+            return
         if time.monotonic() > until:
+            _remove(engine, _own_world)
             pytest.fail("left on the engine: " + ", ".join(sorted(left)), pytrace=False)
         time.sleep(0.1)
+
+
+def _remove(engine: Engine, state: Path) -> None:
+    """One test's failure shall not be the next one's, nor stay on somebody's machine."""
+    delete = [sys.executable, "-m", "aciflow", "delete", "--all", "--target", "local", "--quiet"]
+    subprocess.run(delete, capture_output=True, timeout=60)
+    for name in left_by(engine, state):
+        engine.remove(name)
 
 
 @pytest.fixture(scope="session")

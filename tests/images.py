@@ -120,6 +120,12 @@ class Engine:
             found[f"volume {item['Name']}"] = item["Labels"] or {}
         return found
 
+    def remove(self, name: str) -> None:
+        """Remove something by the name that :meth:`labelled` gave it; it may be gone."""
+        kind, what = name.split(" ", 1)
+        force = "?force=1" if kind == "container" else ""
+        self.request("DELETE", f"/{kind}s/{quote(what)}{force}")
+
 
 def addresses() -> Iterator[str]:
     """Where an engine may listen, in the order in which to try."""
@@ -147,6 +153,15 @@ def find_engine() -> Engine | None:
         except (OSError, http.client.HTTPException):
             continue
     return None
+
+
+def left_by(engine: Engine, state: Path) -> list[str]:
+    """What endpoints whose state is in the folder ``state`` have on ``engine``, whoever else uses it."""
+    ids = {path.stem for path in state.glob("local/*/leases/*.lease")}
+    for path in state.glob("local/*/shared/identity.json"):
+        ids.add(json.loads(path.read_text())["endpoint_id"])
+    found = engine.labelled("aciflow.endpoint") if ids else {}
+    return sorted(name for name, labels in found.items() if labels["aciflow.endpoint"] in ids)
 
 
 # --- busybox ----------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import re
 import subprocess
 import sys
@@ -14,6 +15,9 @@ from pathlib import Path
 import pytest
 
 from tests.docs.run_page import snippets
+from tests.images import Engine, left_by
+
+import aciflow
 
 
 ROOT = Path(__file__).parent.parent.parent
@@ -87,6 +91,16 @@ def test_readme_commands_are_sessions() -> None:
     assert commands == ["python3 noxfile.py demo", "python3 noxfile.py tests"]
     text = (ROOT / "noxfile.py").read_text()
     assert all(f"def {command.split()[-1]}(session" in text for command in commands)
+
+
+@pytest.mark.engine
+def test_the_check_for_leftovers_sees_what_is_there(web_image: str, engine: Engine) -> None:
+    """What the demonstration and every test rely on finds a group that is there, and then none."""
+    state = Path(os.environ["ACIFLOW_STATE_DIR"])
+    with aciflow.Client("local") as client, client.launch(web_image, public_ip=True):
+        kinds = {name.split()[0] for name in left_by(engine, state)}
+        assert {"container"} <= kinds
+    assert left_by(engine, state) == []
 
 
 @pytest.mark.slow
