@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import random
 
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from attrs import define, field
 
 from aciflow.drivers.clock import SystemClock
+from aciflow.drivers.steps import Steps
 from aciflow.drivers.sync import OnPhase, tell
 from aciflow.flow.effects import (
     ArmCall,
     ArmReply,
     Authenticate,
     Cancel,
-    Command,
     Done,
     Effect,
     Env,
@@ -79,21 +80,19 @@ class AsyncDriver:
                 and lets it go on; a second one ends the clean-up.
         """
         env = Env(clock=SystemClock(), random=random.Random(), on_phase=on_phase)
-        flow = make(env)
+        steps = Steps(make(env))
         run = _Run(driver=self, on_phase=on_phase)
-        value: Any = None
-        error: BaseException | None = None
         try:
             while True:
                 try:
-                    command = flow.send(value) if error is None else flow.throw(error)
-                except StopIteration as stop:
-                    return stop.value  # type: ignore[no-any-return]
-                value, error = None, None
-                try:
-                    value = await run.obey(command)
-                except BaseException as interruption:  # thrown into the flow
-                    error = interruption
+                    while (command := steps.next()) is not None:
+                        if isinstance(command, Start):
+                            run.start(command.effect, steps.token)
+                        else:
+                            steps.answer(await run.obey(command))
+                    return steps.value
+                except BaseException as interruption:  # into the flow, unless it came from there
+                    steps.interrupt(interruption)
         finally:
             await run.close()
 
@@ -118,35 +117,45 @@ class AsyncDriver:
 class _Run:
     driver: AsyncDriver
     on_phase: OnPhase | None
-    results: asyncio.Queue[Done] = field(factory=asyncio.Queue)
+    results: deque[Done] = field(factory=deque)
+    awake: asyncio.Event = field(factory=asyncio.Event)
     tasks: dict[int, asyncio.Task[None]] = field(factory=dict)
-    tokens: int = 0
+    cancelled: set[int] = field(factory=set)
 
-    async def obey(self, command: Command) -> int | Done | None:
-        match command:
-            case Start(effect):
-                self.tokens += 1
-                if isinstance(effect, Notify):
-                    tell(self.on_phase, effect.event)
-                else:
-                    self.tasks[self.tokens] = asyncio.create_task(
-                        self._work(effect, self.tokens), name=f"aciflow-{type(effect).__name__}"
-                    )
-                return self.tokens
-            case Next(until):
-                return await self._next(until)
-            case Cancel(token):
-                if token in self.tasks:
-                    self.tasks[token].cancel()
-                return None
+    def start(self, effect: Effect, token: int) -> None:
+        if isinstance(effect, Notify):
+            tell(self.on_phase, effect.event)
+        else:
+            self.tasks[token] = asyncio.create_task(
+                self._work(effect, token), name=f"aciflow-{type(effect).__name__}"
+            )
+
+    async def obey(self, command: Next | Cancel) -> Done | None:
+        if isinstance(command, Cancel):
+            self.cancelled.add(command.token)
+            if command.token in self.tasks:
+                self.tasks[command.token].cancel()
+            return None
+        while True:
+            done = await self._next(command.until)
+            if done is None or done.token not in self.cancelled:
+                return done
 
     async def _next(self, until: float | None) -> Done | None:
-        seconds = None if until is None else max(0.0, until - SystemClock().now())
-        try:
-            async with asyncio.timeout(seconds):
-                return await self.results.get()
-        except TimeoutError:
-            return None
+        # Not asyncio.timeout: until Python 3.11.3 it takes its own end for a cancellation in a task
+        # that has been cancelled before, and a cancelled launch has to wait while it cleans up.
+        if not self.results:
+            self.awake.clear()
+            timer = None
+            if until is not None:
+                left = max(0.0, until - SystemClock().now())
+                timer = asyncio.get_running_loop().call_later(left, self.awake.set)
+            try:
+                await self.awake.wait()
+            finally:
+                if timer is not None:
+                    timer.cancel()
+        return self.results.popleft() if self.results else None
 
     async def _work(self, effect: Effect, token: int) -> None:
         try:
@@ -155,8 +164,9 @@ class _Run:
             raise
         except BaseException as error:  # delivered to the flow
             done = Done(token, error=error)
-        self.results.put_nowait(done)
         del self.tasks[token]
+        self.results.append(done)
+        self.awake.set()
 
     async def close(self) -> None:
         tasks = list(self.tasks.values())

@@ -7,6 +7,7 @@ import itertools
 import random
 
 from collections.abc import Callable
+from math import inf
 from typing import Any, Generic, Protocol, TypeVar
 
 from attrs import define, field
@@ -196,13 +197,13 @@ class _Run:
                     value = self._start(effect)
                 case Cancel(token):
                     self._cancelled.add(token)
+                    self._ready = [done for done in self._ready if done.token != token]
                     value = None
                 case Next(until):
-                    if self._ready:
-                        value = self._ready.pop(0)
-                        continue
-                    self._wait(until)
-                    return
+                    if not self._ready:
+                        self._wait(until)
+                        return
+                    value = self._ready.pop(0)
 
     def _start(self, effect: Effect) -> int:
         self._tokens += 1
@@ -217,7 +218,7 @@ class _Run:
         self._waiting = True
         self._waits += 1
         mine = self._waits
-        if until is not None:
+        if until is not None and until < inf:
             self._world.at(until, lambda: self._time_is_up(mine))
 
     def _time_is_up(self, which: int) -> None:

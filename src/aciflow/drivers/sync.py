@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import queue
 import random
+import threading
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -12,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from attrs import define, field
 
 from aciflow.drivers.clock import SystemClock
+from aciflow.drivers.steps import Steps
 from aciflow.drivers.workers import Workers
 from aciflow.flow.effects import (
     ArmCall,
     ArmReply,
     Authenticate,
     Cancel,
-    Command,
     Done,
     Effect,
     Env,
@@ -84,7 +85,7 @@ class SyncDriver:
         self._prober = prober
         self._ledger = ledger
         self._workers = workers
-        self._clock = SystemClock()
+        self.clock = SystemClock()
 
     def run(self, make: Callable[[Env], Flow[R]], on_phase: OnPhase | None = None) -> R:
         """
@@ -98,21 +99,19 @@ class SyncDriver:
             BaseException: What the flow raises. An interruption (Ctrl-C) is thrown into the flow, which
                 cleans up and lets it go on; a second one ends the clean-up.
         """
-        env = Env(clock=self._clock, random=random.Random(), on_phase=on_phase)
-        flow = make(env)
+        env = Env(clock=self.clock, random=random.Random(), on_phase=on_phase)
+        steps = Steps(make(env))
         run = _Run(driver=self, on_phase=on_phase)
-        value: Any = None
-        error: BaseException | None = None
         while True:
             try:
-                command = flow.send(value) if error is None else flow.throw(error)
-            except StopIteration as stop:
-                return stop.value  # type: ignore[no-any-return]
-            value, error = None, None
-            try:
-                value = run.obey(command)
-            except BaseException as interruption:  # thrown into the flow
-                error = interruption
+                while (command := steps.next()) is not None:
+                    if isinstance(command, Start):
+                        run.start(command.effect, steps.token)
+                    else:
+                        steps.answer(run.obey(command))
+                return steps.value
+            except BaseException as interruption:  # thrown into the flow, unless it came from there
+                steps.interrupt(interruption)
 
     def effect(self, effect: Effect) -> Any:
         """Do one effect, in this thread."""
@@ -152,32 +151,27 @@ class _Run:
     on_phase: OnPhase | None
     results: queue.SimpleQueue[Done] = field(factory=queue.SimpleQueue)
     cancelled: set[int] = field(factory=set)
-    tokens: int = 0
 
-    def obey(self, command: Command) -> int | Done | None:
-        match command:
-            case Start(effect):
-                self.tokens += 1
-                if isinstance(effect, Notify):
-                    tell(self.on_phase, effect.event)
-                else:
-                    self.driver.start(effect, self.tokens, self.results)
-                return self.tokens
-            case Next(until):
-                return self._next(until)
-            case Cancel(token):
-                self.cancelled.add(token)
-                return None
+    def start(self, effect: Effect, token: int) -> None:
+        if isinstance(effect, Notify):
+            tell(self.on_phase, effect.event)
+        else:
+            self.driver.start(effect, token, self.results)
+
+    def obey(self, command: Next | Cancel) -> Done | None:
+        if isinstance(command, Cancel):
+            self.cancelled.add(command.token)
+            return None
+        while True:
+            done = self._next(command.until)
+            if done is None or done.token not in self.cancelled:
+                return done
 
     def _next(self, until: float | None) -> Done | None:
-        clock = SystemClock()
-        while True:
-            try:
-                if until is None:
-                    done = self.results.get()
-                else:
-                    done = self.results.get(timeout=max(0.0, until - clock.now()))
-            except queue.Empty:
-                return None
-            if done.token not in self.cancelled:
-                return done
+        if until is None:
+            return self.results.get()
+        left = max(0.0, until - self.driver.clock.now())
+        try:
+            return self.results.get(timeout=min(left, threading.TIMEOUT_MAX))
+        except queue.Empty:
+            return None

@@ -44,29 +44,30 @@ class Workers:
 
     def submit(self, work: Callable[[], Any]) -> None:
         """Run ``work`` soon, in some thread. It must not raise: nobody would hear of it."""
-        if os.getpid() != self._pid:  # a fork has none of the threads
-            self._pid = os.getpid()
-            self._reset()
+        self._after_fork()
         with self._lock:
-            if self._idle > 0:
-                self._idle -= 1
-                start = inline = False
-            else:
-                start = self._threads < self._limit and not self._closed
-                inline = self._closed
+            closed = self._closed
+            idle = self._idle > 0
+            start = not (closed or idle) and self._threads < self._limit
+            if not closed:
+                self._jobs.put(work)  # before what ends the threads
+                self._idle -= idle
                 self._threads += start
-        if start:
-            thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-            try:
-                thread.start()
-            except RuntimeError:  # the interpreter is shutting down, or there are too many
-                with self._lock:
-                    self._threads -= 1
-                    inline = self._threads == 0
-        if inline:
+        if closed:
             work()
-        else:
-            self._jobs.put(work)
+        elif start:
+            self._start()
+
+    def _start(self) -> None:
+        thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the interpreter is shutting down, or there are too many
+            with self._lock:
+                self._threads -= 1
+                work = self._jobs.get() if self._threads == 0 else None
+            if work is not None:
+                work()
 
     def _run(self) -> None:
         while True:
@@ -78,10 +79,17 @@ class Workers:
             finally:
                 del work  # a result must not be kept alive by an idle thread
                 with self._lock:
-                    self._idle += 1
+                    self._idle += not self._closed  # a closed pool's threads take nothing more
+
+    def _after_fork(self) -> None:
+        """A fork has none of the threads, and a lock that one of them held would never be released."""
+        if os.getpid() != self._pid:
+            self._pid = os.getpid()
+            self._reset()
 
     def close(self) -> None:
         """End the threads once they are idle. Work given afterwards runs in the caller's thread."""
+        self._after_fork()
         with self._lock:
             self._closed = True
             threads = self._threads
