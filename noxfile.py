@@ -121,7 +121,7 @@ longer: mostly scheduling and pulling the image.
 @nox.session
 def tests(session: nox.Session) -> None:
     """All tests, and complete coverage of what is pure; `-- ARGUMENTS` go to pytest."""
-    _install(session, "tests", "notebook", "docs")
+    _install(session, "tests", "notebook", "typing")
     _need_engine(session)
     if session.posargs:
         session.run("pytest", *session.posargs)
