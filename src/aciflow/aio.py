@@ -9,13 +9,16 @@ The client for asyncio, and the module's functions: the same names and arguments
 
 from __future__ import annotations
 
+import os
+
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from aciflow import lifetimes
 from aciflow.aio_group import AsyncContainerGroup, AsyncResourceGroup
-from aciflow.client import Usage, collect
-from aciflow.errors import AciflowError, CleanupError, GroupGoneError, Leftover
+from aciflow.client import Failures, Usage
+from aciflow.errors import AciflowError, CleanupError, GroupGoneError
 from aciflow.options import LaunchOptions, RunOptions, ShapeOptions, signed, split
 
 
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from aciflow.arm.aio_gateway import AsyncGateway
-    from aciflow.core import Live, Use
+    from aciflow.books import Live, Use
     from aciflow.drivers.aio import AsyncDriver
     from aciflow.flow.effects import Env, Flow, Operation
     from aciflow.flow.handle import View
@@ -87,6 +90,7 @@ class AsyncClient:
         self._closed = False
         self._gateway: AsyncGateway | None = None
         self._prober: AsyncNetworkProber | ThreadedProber | None = None
+        self._pid = os.getpid()
         lifetimes.remember(self)
 
     # --- launching ------------------------------------------------------------------------
@@ -107,14 +111,17 @@ class AsyncClient:
     async def _launch(
         self, what: Any, options: dict[str, Any], *, owns_client: bool
     ) -> AsyncContainerGroup:
+        from asyncio import to_thread
+
         from aciflow.flow.launch import launch as flow
 
         shape, how = split("launch", LaunchOptions, options, shaped=isinstance(what, str))
         request = self._core.request(what, shape, how, complete=True)
         try:
-            with self._core.launching(request) as made:
+            with self._core.books.launching(request) as (request, made):
                 result = await self._run(lambda env: flow(env, request, made), how.on_phase)
-                self._core.launched(request, result)
+                if request.lifetime == "detached":
+                    await to_thread(self._core.keep_running, request)
         except BaseException as error:
             await self._tidy(error)
             raise
@@ -142,14 +149,14 @@ class AsyncClient:
         request = self._core.run_request(image, {**shape, "command": command}, how)
         hook = hook_for_run(how.on_log, how.on_phase)
         try:
-            with self._core.launching(request) as made:
+            with self._core.books.launching(request) as (request, made):
                 outcome = await self._run(
                     lambda env: flow(env, request, made, timeout=how.timeout, check=how.check), hook
                 )
         except BaseException as error:
             await self._tidy(error)
             raise
-        await self._drop_idle(closing=False)
+        await self._drop_idle()
         return self._core.run_result(outcome)
 
     # --- what is there --------------------------------------------------------------------
@@ -185,7 +192,7 @@ class AsyncClient:
         """
         from aciflow.flow.handle import list_groups
 
-        where = resource_group or self._core.default_group
+        where = resource_group or self._core.books.default
         bodies = await self._run(lambda env: list_groups(env, where))
         handles = []
         for body in bodies:
@@ -213,20 +220,29 @@ class AsyncClient:
             tags: If it is made.
             delete: Whether leaving its ``async with`` deletes one that this made.
         """
+        from aciflow.books import new_name
         from aciflow.flow.groups import ensure
 
-        use = self._core.use(name, keep=delete == "never")
-        where = location or self._core.location or self._core.target.location
-        made = await self._run(
-            lambda env: ensure(
-                env,
-                use.ref,
-                location=where,
-                tags={**self._core.group_tags(), **(tags or {})},
-                new=name is None,
-            )
-        )
-        use.known, use.made = True, made
+        core = self._core
+        use = core.books.use(name or new_name())
+        use.keep, use.pinned = delete == "never", True
+        where = location or core.location or core.target.location
+        try:
+            with core.books.making(use) as made:
+                await self._run(
+                    lambda env: ensure(
+                        env,
+                        use.ref,
+                        made,
+                        location=where,
+                        tags={**core.group_tags(), **(tags or {})},
+                        new=name is None,
+                    )
+                )
+        except BaseException as error:
+            use.pinned = False
+            await self._tidy(error)
+            raise
         return AsyncResourceGroup(self, use, location=location)
 
     async def usage(self, location: str | None = None) -> tuple[Usage, ...]:
@@ -257,13 +273,10 @@ class AsyncClient:
             return
         self._closed = True
         lifetimes.forget(self)
-        remaining: list[Leftover] = []
-        messages: list[str] = []
+        failures = Failures()
         try:
-            for live in self._core.live():
-                with collect(remaining, messages):
-                    await self._delete_live(live)
-            with collect(remaining, messages):
+            await self._delete_all(self._core.books.live(), failures)
+            with failures.collecting():
                 await self._drop_idle(closing=True)
         finally:
             if self._gateway is not None:
@@ -271,8 +284,7 @@ class AsyncClient:
             if self._prober is not None:
                 await self._prober.close()
             self._core.release()
-        if messages:
-            raise CleanupError("; ".join(messages), remaining=remaining)
+        failures.raise_for_any()
 
     def close_at_exit(self) -> None:
         """The interpreter ends, and its loops have: delete from ordinary code."""
@@ -301,6 +313,8 @@ class AsyncClient:
         from aciflow.drivers.aio import AsyncDriver
         from aciflow.probes import AsyncNetworkProber, ThreadedProber
 
+        if self._pid != os.getpid():  # connections and loop are the parent's
+            self._pid, self._gateway, self._prober = os.getpid(), None, None
         if self._gateway is None:
             self._gateway = self._core.async_gateway()
         if self._prober is None:
@@ -367,45 +381,59 @@ class AsyncClient:
             lambda env: delete(env, ref, pace=core.pace, facts=facts, launch_id=launch_id)
         )
         core.ledger.clear_id(ref.id)
-        core.forget(ref)
-        await self._drop_idle(closing=False)
+        core.books.forget(ref)
+        group._gone = True
+        await self._drop_idle()
 
-    async def _delete_live(self, live: Live) -> None:
+    async def _delete_live(self, live: Live, failures: Failures) -> None:
         from aciflow.flow.handle import delete
 
-        await self._run(
-            lambda env: delete(
-                env, live.ref, pace=self._core.pace, facts=None, launch_id=live.launch_id
+        core = self._core
+        with failures.collecting():
+            await self._run(
+                lambda env: delete(
+                    env, live.ref, pace=core.pace, facts=None, launch_id=live.launch_id
+                )
             )
-        )
-        self._core.forget(live.ref)
+            core.books.forget(live.ref)
 
-    async def _drop_idle(self, *, closing: bool) -> None:
-        for use in self._core.idle_groups(closing=closing):
-            await self._drop(use)
+    async def _delete_all(self, lives: Sequence[Live], failures: Failures) -> None:
+        """All at once, since each one takes Azure half a minute."""
+        from asyncio import gather
 
-    async def _drop(self, use: Use) -> None:
+        await gather(*(self._delete_live(live, failures) for live in lives))
+
+    async def _drop_idle(self, *, closing: bool = False, only: Use | None = None) -> None:
         from aciflow.flow.groups import delete_resource_group
 
         core = self._core
-        core.dropped(use)
-        await self._run(
-            lambda env: delete_resource_group(
-                env, use.ref, pace=core.pace, wait=core.group_wait, mark=core.mark
-            )
-        )
+        failures = Failures()
+        for use in core.books.take_idle(closing=closing, only=only):
+            with failures.collecting():
+                await self._run(
+                    partial(
+                        delete_resource_group,
+                        ref=use.ref,
+                        pace=core.pace,
+                        wait=core.group_wait,
+                        mark=core.mark,
+                    )
+                )
+        failures.raise_for_any()
 
-    async def _close_group(self, use: Use) -> None:
-        for live in list(use.live.values()):
-            await self._delete_live(live)
+    async def _close_group(self, name: str) -> None:
+        use = self._core.books.use(name)
         use.pinned = False
-        if use.made and not use.keep:
-            await self._drop(use)
+        failures = Failures()
+        await self._delete_all(self._core.books.live(use), failures)
+        with failures.collecting():
+            await self._drop_idle(closing=True, only=use)
+        failures.raise_for_any()
 
     async def _tidy(self, error: BaseException) -> None:
         """After a failed launch: the resource group that was made for it goes too."""
         try:
-            await self._drop_idle(closing=False)
+            await self._drop_idle()
         except AciflowError as failure:
             error.add_note(str(failure))
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from aciflow.aio import AsyncClient
-    from aciflow.core import Use
+    from aciflow.books import Use
     from aciflow.model import ContainerGroupSpec
     from aciflow.options import ImageLaunch, RunShape, SpecLaunch
     from aciflow.ready import Ready
@@ -44,7 +44,7 @@ class AsyncContainerGroup(GroupHandle):
         Raises:
             GroupGoneError: It does not exist any more.
         """
-        self._see(await self._client._read(self._ref))
+        self._see(await self._client._read(self._there()))
         return self
 
     async def wait(self, ready: Ready, *, timeout: float = 300.0) -> AsyncContainerGroup:
@@ -55,7 +55,7 @@ class AsyncContainerGroup(GroupHandle):
             ready: What to wait for.
             timeout: Seconds.
         """
-        waited = await self._client._wait(self._ref, ready, timeout)
+        waited = await self._client._wait(self._there(), ready, timeout)
         self._state, self._mapped = waited.state, waited.mapped
         return self
 
@@ -67,7 +67,7 @@ class AsyncContainerGroup(GroupHandle):
             container: Default: the first.
             tail: Only so many lines from the end.
         """
-        return await self._client._logs(self._ref, self._container(container), tail)
+        return await self._client._logs(self._there(), self._container(container), tail)
 
     async def stream_logs(
         self, *, container: str | None = None, since: float | None = None
@@ -83,24 +83,24 @@ class AsyncContainerGroup(GroupHandle):
         name = self._container(container)
         ended = False
         while not ended:
-            lines, ended = await self._client._follow(self._ref, name, cursor)
+            lines, ended = await self._client._follow(self._there(), name, cursor)
             for line in lines:
                 if since is None or line.at is None or line.at >= since:
                     yield line
 
     async def start(self) -> AsyncContainerGroup:
         """Start it again after :meth:`stop`; its address may be another one."""
-        self._see(await self._client._change(self._ref, "group.start"))
+        self._see(await self._client._change(self._there(), "group.start"))
         return self
 
     async def stop(self) -> AsyncContainerGroup:
         """Stop its containers; the group stays, and costs nothing."""
-        self._see(await self._client._change(self._ref, "group.stop"))
+        self._see(await self._client._change(self._there(), "group.stop"))
         return self
 
     async def restart(self) -> AsyncContainerGroup:
         """Restart its containers; its address may be another one."""
-        self._see(await self._client._change(self._ref, "group.restart"))
+        self._see(await self._client._change(self._there(), "group.restart"))
         return self
 
     async def delete(self) -> None:
@@ -114,10 +114,11 @@ class AsyncContainerGroup(GroupHandle):
         if self._gone:
             return
         self._check_ours()
-        await self._client._delete(self)
-        self._gone = True
-        if self._owns_client:
-            await self._client.close()
+        try:
+            await self._client._delete(self)
+        finally:
+            if self._owns_client and self.state == "Deleted":
+                await self._client.close()
 
     async def __aenter__(self) -> AsyncContainerGroup:
         return self
@@ -186,7 +187,7 @@ class AsyncResourceGroup:
         Raises:
             CleanupError: What is left, and how to remove it.
         """
-        await self._client._close_group(self._use)
+        await self._client._close_group(self.name)
 
     def _here(self, options: dict[str, Any]) -> dict[str, Any]:
         if options.setdefault("resource_group", self.name) != self.name:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 from aciflow import lifetimes
 from aciflow.errors import AciflowError, CleanupError, GroupGoneError, Leftover
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Unpack
 
-    from aciflow.core import Core, Live, Use
+    from aciflow.books import Live, Use
+    from aciflow.core import Core
     from aciflow.flow.effects import Env, Flow, Operation
     from aciflow.flow.handle import View
     from aciflow.flow.ids import GroupRef
@@ -41,6 +44,9 @@ if TYPE_CHECKING:
 __all__ = ["Client", "Usage", "get", "launch", "run"]
 
 R = TypeVar("R")
+
+# How many container groups are deleted at once.
+CLOSE_THREADS = 16
 
 
 @frozen(kw_only=True)
@@ -140,9 +146,9 @@ class Client:
         shape, how = split("launch", LaunchOptions, options, shaped=isinstance(what, str))
         request = self._core.request(what, shape, how, complete=False)
         try:
-            with self._core.launching(request) as made:
+            with self._core.books.launching(request) as (request, made):
                 result = self._run(lambda env: flow(env, request, made), how.on_phase)
-                self._core.launched(request, result)
+                self._core.keep_running(request)
         except BaseException as error:
             self._tidy(error)
             raise
@@ -170,14 +176,14 @@ class Client:
         request = self._core.run_request(image, {**shape, "command": command}, how)
         hook = hook_for_run(how.on_log, how.on_phase)
         try:
-            with self._core.launching(request) as made:
+            with self._core.books.launching(request) as (request, made):
                 outcome = self._run(
                     lambda env: flow(env, request, made, timeout=how.timeout, check=how.check), hook
                 )
         except BaseException as error:
             self._tidy(error)
             raise
-        self._drop_idle(closing=False)
+        self._drop_idle()
         return self._core.run_result(outcome)
 
     # --- what is there --------------------------------------------------------------------
@@ -212,7 +218,7 @@ class Client:
         """
         from aciflow.flow.handle import list_groups
 
-        where = resource_group or self._core.default_group
+        where = resource_group or self._core.books.default
         bodies = self._run(lambda env: list_groups(env, where))
         handles = []
         for body in bodies:
@@ -240,20 +246,29 @@ class Client:
             tags: If it is made.
             delete: Whether leaving its ``with`` deletes one that this made.
         """
+        from aciflow.books import new_name
         from aciflow.flow.groups import ensure
 
-        use = self._core.use(name, keep=delete == "never")
-        where = location or self._core.location or self._core.target.location
-        made = self._run(
-            lambda env: ensure(
-                env,
-                use.ref,
-                location=where,
-                tags={**self._core.group_tags(), **(tags or {})},
-                new=name is None,
-            )
-        )
-        use.known, use.made = True, made
+        core = self._core
+        use = core.books.use(name or new_name())
+        use.keep, use.pinned = delete == "never", True
+        where = location or core.location or core.target.location
+        try:
+            with core.books.making(use) as made:
+                self._run(
+                    lambda env: ensure(
+                        env,
+                        use.ref,
+                        made,
+                        location=where,
+                        tags={**core.group_tags(), **(tags or {})},
+                        new=name is None,
+                    )
+                )
+        except BaseException as error:
+            use.pinned = False
+            self._tidy(error)
+            raise
         return ResourceGroup(self, use, location=location)
 
     def usage(self, location: str | None = None) -> tuple[Usage, ...]:
@@ -284,18 +299,14 @@ class Client:
             return
         self._closed = True
         lifetimes.forget(self)
-        remaining: list[Leftover] = []
-        messages: list[str] = []
+        failures = Failures()
         try:
-            for live in self._core.live():
-                with collect(remaining, messages):
-                    self._delete_live(live)
-            with collect(remaining, messages):
+            self._delete_all(self._core.books.live(), failures)
+            with failures.collecting():
                 self._drop_idle(closing=True)
         finally:
             self._core.release()
-        if messages:
-            raise CleanupError("; ".join(messages), remaining=remaining)
+        failures.raise_for_any()
 
     def close_at_exit(self) -> None:
         """The interpreter ends."""
@@ -372,59 +383,108 @@ class Client:
         facts, launch_id = group._facts, group._launch_id
         self._run(lambda env: delete(env, ref, pace=core.pace, facts=facts, launch_id=launch_id))
         core.ledger.clear_id(ref.id)
-        core.forget(ref)
-        self._drop_idle(closing=False)
+        core.books.forget(ref)
+        group._gone = True
+        self._drop_idle()
 
-    def _delete_live(self, live: Live) -> None:
+    def _delete_live(self, live: Live, failures: Failures) -> None:
         from aciflow.flow.handle import delete
 
-        self._run(
-            lambda env: delete(
-                env, live.ref, pace=self._core.pace, facts=None, launch_id=live.launch_id
+        core = self._core
+        with failures.collecting():
+            self._run(
+                lambda env: delete(
+                    env, live.ref, pace=core.pace, facts=None, launch_id=live.launch_id
+                )
             )
-        )
-        self._core.forget(live.ref)
+            core.books.forget(live.ref)
 
-    def _drop_idle(self, *, closing: bool) -> None:
-        for use in self._core.idle_groups(closing=closing):
-            self._drop(use)
+    def _delete_all(self, lives: Sequence[Live], failures: Failures) -> None:
+        """All at once, since each one takes Azure half a minute."""
+        if len(lives) < 2:
+            for live in lives:
+                self._delete_live(live, failures)
+            return
+        from aciflow.drivers.workers import Workers
 
-    def _drop(self, use: Use) -> None:
+        workers, ended = Workers(CLOSE_THREADS, "aciflow-close"), SimpleQueue[None]()
+
+        def work(live: Live) -> None:
+            try:
+                self._delete_live(live, failures)
+            except Exception as error:  # nobody else would hear of it
+                failures.messages.append(f"{live.ref.id}: {error!r}")
+            finally:
+                ended.put(None)
+
+        for live in lives:
+            workers.submit(partial(work, live))
+        for _ in lives:
+            ended.get()
+        workers.close()
+
+    def _drop_idle(self, *, closing: bool = False, only: Use | None = None) -> None:
         from aciflow.flow.groups import delete_resource_group
 
         core = self._core
-        core.dropped(use)
-        self._run(
-            lambda env: delete_resource_group(
-                env, use.ref, pace=core.pace, wait=core.group_wait, mark=core.mark
-            )
-        )
+        failures = Failures()
+        for use in core.books.take_idle(closing=closing, only=only):
+            with failures.collecting():
+                self._run(
+                    partial(
+                        delete_resource_group,
+                        ref=use.ref,
+                        pace=core.pace,
+                        wait=core.group_wait,
+                        mark=core.mark,
+                    )
+                )
+        failures.raise_for_any()
 
-    def _close_group(self, use: Use) -> None:
-        for live in list(use.live.values()):
-            self._delete_live(live)
+    def _close_group(self, name: str) -> None:
+        use = self._core.books.use(name)
         use.pinned = False
-        if use.made and not use.keep:
-            self._drop(use)
+        failures = Failures()
+        self._delete_all(self._core.books.live(use), failures)
+        with failures.collecting():
+            self._drop_idle(closing=True, only=use)
+        failures.raise_for_any()
 
     def _tidy(self, error: BaseException) -> None:
         """After a failed launch: the resource group that was made for it goes too."""
         try:
-            self._drop_idle(closing=False)
+            self._drop_idle()
         except AciflowError as failure:
             error.add_note(str(failure))
 
 
-@contextmanager
-def collect(remaining: list[Leftover], messages: list[str]) -> Iterator[None]:
-    """One part of a clean-up whose failure must not keep the other parts from being done."""
-    try:
-        yield
-    except CleanupError as error:
-        remaining += error.remaining
-        messages.append(error.message.partition("\n")[0])
-    except AciflowError as error:
-        messages.append(error.message)
+@define
+class Failures:
+    """The parts of a clean-up that failed; one must not keep the others from being done."""
+
+    remaining: list[Leftover] = field(factory=list)
+    messages: list[str] = field(factory=list)
+
+    @contextmanager
+    def collecting(self) -> Iterator[None]:
+        """One part."""
+        try:
+            yield
+        except CleanupError as error:
+            self.remaining += error.remaining
+            self.messages.append(error.message.partition("\n")[0])
+        except AciflowError as error:
+            self.messages.append(error.message)
+
+    def raise_for_any(self) -> None:
+        """
+        Tell of all of them.
+
+        Raises:
+            CleanupError: What is left, and how to remove it.
+        """
+        if self.messages:
+            raise CleanupError("; ".join(self.messages), remaining=self.remaining)
 
 
 @overload

@@ -1,8 +1,8 @@
 """
 What the sync and the async client share: everything but the waiting.
 
-It resolves the target, turns a call's arguments into a :class:`~aciflow.flow.launch.LaunchRequest`, and
-keeps the books of what a client has made and still has to delete.
+It resolves the target and turns a call's arguments into a :class:`~aciflow.flow.launch.LaunchRequest`; what
+a client has made is in its :mod:`~aciflow.books`.
 """
 
 from __future__ import annotations
@@ -11,14 +11,16 @@ import getpass
 import os
 import secrets
 import socket
+import sys
 import threading
+import weakref
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from attrs import define, evolve, field, frozen
+from attrs import evolve
 
+from aciflow.books import Books
 from aciflow.drivers.sync import SyncDriver
 from aciflow.drivers.workers import Workers
 from aciflow.errors import (
@@ -28,7 +30,7 @@ from aciflow.errors import (
 )
 from aciflow.flow import pace as paces
 from aciflow.flow.ids import GroupRef, ResourceGroupRef
-from aciflow.flow.launch import OWNER_TAG, Launched, LaunchRequest, Made
+from aciflow.flow.launch import OWNER_TAG, LaunchRequest
 from aciflow.flow.lines import LogLine
 from aciflow.flow.wait import default_ready
 from aciflow.group import RunResult
@@ -50,7 +52,7 @@ if TYPE_CHECKING:
     from aciflow.timeline import PhaseEvent
 
 
-__all__ = ["Core", "Live"]
+__all__ = ["Core"]
 
 CLIENT_TAG = "aciflow-client-id"
 # How many effects of one client run at once: a launch has a read and up to eight probes under way.
@@ -58,35 +60,7 @@ THREADS = 64
 # How long a local resource group may take to go.
 LOCAL_GROUP_WAIT = 30.0
 
-
-@frozen(kw_only=True)
-class Live:
-    """A container group that this process launched and has to delete."""
-
-    ref: GroupRef
-    launch_id: str
-    lifetime: str
-
-
-@define(kw_only=True)
-class Use:
-    """
-    A resource group, as this client knows it.
-
-    Attributes:
-        made: This client made it.
-        keep: It is never deleted.
-        pinned: Something other than a container group holds it (a ``with``).
-        live: Names of this client's container groups in it.
-    """
-
-    ref: ResourceGroupRef
-    made: bool = False
-    known: bool = False
-    keep: bool = False
-    pinned: bool = False
-    pending: int = 0
-    live: dict[str, Live] = field(factory=dict)
+_cores: weakref.WeakSet[Core] = weakref.WeakSet()
 
 
 class Core:
@@ -123,21 +97,39 @@ class Core:
         self.pace = _pace(self.target)
         self.ledger = Ledger(state_root() / "ledger", durable=self.azure)
         self.owner = _owner()
-        self.default_group = resource_group
-        self._auto_group: str | None = None
-        self._uses: dict[str, Use] = {}
-        self._lock = threading.RLock()
+        self.books = Books(self.group_ref, resource_group)
+        self._reset()
+        if self.target.endpoint is not None:
+            self.target.endpoint.attach()
+        _cores.add(self)
+
+    def _reset(self) -> None:
+        self._lock = threading.Lock()
         self._workers = Workers(THREADS, "aciflow-effect")
         self._gateway: Gateway | None = None
         self._network = NetworkProber()
         self._closed = False
-        if self.target.endpoint is not None:
-            self.target.endpoint.attach()
+
+    def forget_parent(self) -> None:
+        """In a fork: connections, threads and what has been launched are the parent's."""
+        closed = self._closed
+        self._parents = (self._gateway, self._network)  # not to be collected, and so closed, here
+        self._reset()
+        self._closed = closed
+        self.books.reset()
+        if closed:
+            self.books.close()
 
     # --- ways to wait ---------------------------------------------------------------------
 
     def sync_driver(self) -> SyncDriver:
-        """A driver for ordinary code; the async client needs one too, when the interpreter ends."""
+        """
+        A driver for ordinary code; the async client needs one too, when the interpreter ends.
+
+        Raises:
+            ConfigurationError: The client is closed.
+        """
+        self.books.check_open()
         from aciflow.arm.gateway import Gateway  # azure is loaded on first use
 
         with self._lock:
@@ -151,7 +143,13 @@ class Core:
         )
 
     def async_gateway(self) -> AsyncGateway:
-        """A gateway for a loop."""
+        """
+        A gateway for a loop.
+
+        Raises:
+            ConfigurationError: The client is closed.
+        """
+        self.books.check_open()
         from aciflow.arm.aio_gateway import AsyncGateway  # azure is loaded on first use
 
         return AsyncGateway(self.target.settings)
@@ -166,6 +164,7 @@ class Core:
             if self._closed:
                 return
             self._closed = True
+            self.books.close()
             gateway, self._gateway = self._gateway, None
         if gateway is not None:
             gateway.close()
@@ -201,13 +200,12 @@ class Core:
         problems = [*validate(spec), *_option_problems(options, spec)]
         if problems:
             raise ValidationError(problems)
-        use = self._use(options.resource_group)
+        use = self.books.use(options.resource_group)
         return LaunchRequest(
             launch_id=secrets.token_hex(8),
             spec=spec,
             resource_group=use.ref,
-            group_known=use.known,
-            group_new=use.ref.name == self._auto_group,
+            group_new=self.books.made_up(use),
             locations=self._locations(options.location),
             fallback_location=self.target.location,
             tags={**self.tags, CLIENT_TAG: self.client_id},
@@ -258,7 +256,7 @@ class Core:
             return ()
         return (chosen,) if isinstance(chosen, str) else tuple(chosen)
 
-    # --- books ----------------------------------------------------------------------------
+    # --- names ----------------------------------------------------------------------------
 
     def group_ref(self, resource_group: str) -> ResourceGroupRef:
         """A resource group of this client's subscription."""
@@ -273,7 +271,7 @@ class Core:
         Raises:
             ValidationError: Nobody said in which resource group.
         """
-        where = resource_group or self.default_group or self._auto_group
+        where = resource_group or self.books.usual
         if where is None:
             raise ValidationError(
                 [Problem(field="resource_group", message="say in which resource group it is")]
@@ -315,20 +313,6 @@ class Core:
             ),
         )
 
-    def _use(self, name: str | None) -> Use:
-        with self._lock:
-            wanted = name or self.default_group or self._auto_group
-            if wanted is None:
-                wanted = self._auto_group = f"aciflow-{secrets.token_hex(5)}"
-            return self._uses.setdefault(wanted.lower(), Use(ref=self.group_ref(wanted)))
-
-    def use(self, name: str | None = None, *, keep: bool = False, pinned: bool = True) -> Use:
-        """Take a resource group into the books for a ``with``."""
-        with self._lock:
-            use = self._use(name or f"aciflow-{secrets.token_hex(5)}")
-            use.keep, use.pinned = keep, pinned
-            return use
-
     @property
     def mark(self) -> tuple[str, str]:
         """The tag that shows that this client made a resource group."""
@@ -338,71 +322,20 @@ class Core:
         """Tags of a resource group that this client makes."""
         return {**self.tags, CLIENT_TAG: self.client_id, OWNER_TAG: self.owner}
 
-    @contextmanager
-    def launching(self, request: LaunchRequest) -> Iterator[Made]:
-        """Keep the books while a launch runs, however it ends."""
-        use = self._use(request.resource_group.name)
-        made = Made()
-        with self._lock:
-            use.pending += 1
-        try:
-            yield made
-        finally:
-            with self._lock:
-                use.pending -= 1
-                use.made = use.made or made.resource_group
+    def keep_running(self, request: LaunchRequest) -> None:
+        """
+        See to it that what is to outlive this process is looked after when it has ended; blocks.
 
-    def launched(self, request: LaunchRequest, result: Launched) -> None:
-        """Take what was launched into the books."""
+        Raises:
+            EngineUnavailableError: Nobody can be found who does.
+        """
         if request.lifetime == "detached" and self.target.endpoint is not None:
-            keep = getattr(self.target.endpoint, "keep_after_exit", None)
-            if keep is not None:
-                keep()
-        with self._lock:
-            use = self._use(request.resource_group.name)
-            use.known = True
-            if not result.adopted and request.lifetime != "detached":
-                use.live[request.spec.name] = Live(
-                    ref=request.ref, launch_id=request.launch_id, lifetime=request.lifetime
-                )
-
-    def forget(self, ref: GroupRef) -> None:
-        """A container group is gone, or is to outlive this process."""
-        with self._lock:
-            self._use(ref.resource_group.name).live.pop(ref.name, None)
-
-    def live(self) -> list[Live]:
-        """What has to be deleted still."""
-        with self._lock:
-            return [live for use in self._uses.values() for live in use.live.values()]
-
-    def idle_groups(self, *, closing: bool) -> list[Use]:
-        """
-        Resource groups that this client made and nothing needs any more.
-
-        Those with a name of the user's own go with the last container group in them; the client's own
-        stays until the client is closed.
-        """
-        with self._lock:
-            return [
-                use
-                for use in self._uses.values()
-                if use.made
-                and not (use.keep or use.pinned or use.live or use.pending)
-                and (closing or use.ref.name != self._auto_group)
-            ]
+            self.target.endpoint.keep_after_exit()
 
     @property
     def group_wait(self) -> float:
         """Seconds to wait for the end of a resource group; Azure takes minutes, a local one none."""
         return 0.0 if self.azure else LOCAL_GROUP_WAIT
-
-    def dropped(self, use: Use) -> None:
-        """A resource group is being deleted: a launch to come needs it anew."""
-        with self._lock:
-            self._uses.pop(use.ref.name.lower(), None)
-            if use.ref.name == self._auto_group:
-                self._auto_group = None
 
 
 def hook_for_run(
@@ -411,7 +344,7 @@ def hook_for_run(
     """One hook for the driver: lines to one function, phases to the other."""
 
     def hook(event: Any) -> None:
-        wanted = on_log if isinstance(event, LogLine) else on_phase
+        wanted: Callable[[Any], None] | None = on_log if isinstance(event, LogLine) else on_phase
         if wanted is not None:
             wanted(event)
 
@@ -465,3 +398,12 @@ def _option_problems(options: LaunchOptions, spec: ContainerGroupSpec) -> Iterat
         container = getattr(check, "container", None)
         if container is not None and container not in names:
             yield Problem(field="ready", message=f"{check}: there is no container '{container}'")
+
+
+def _after_fork() -> None:
+    for core in list(_cores):
+        core.forget_parent()
+
+
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_after_fork)

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Unpack
 
+    from aciflow.books import Use
     from aciflow.client import Client
-    from aciflow.core import Core, Use
+    from aciflow.core import Core
     from aciflow.flow.facts import Facts
     from aciflow.flow.handle import View
     from aciflow.flow.ids import GroupRef
@@ -206,7 +207,9 @@ class GroupHandle:
         """
         if self._gone or self._state.ip is None:
             raise GroupGoneError(f"container group '{self.name}' has no address ({self.state})")
-        open_ports = {p.port: p.protocol for p in self._state.ports}
+        open_ports: dict[int, Literal["TCP", "UDP"]] = {
+            p.port: p.protocol for p in self._state.ports
+        }
         wanted = port
         if wanted is None:
             wanted = next((p.port for p in self._state.ports if p.protocol == "TCP"), None)
@@ -278,7 +281,13 @@ class GroupHandle:
             )
 
     def _deletes_on_exit(self) -> bool:
-        return self._launch_id is not None and not self._adopted and self._lifetime != "detached"
+        return self._core.books.owns(self._ref, self._launch_id)
+
+    def _there(self) -> GroupRef:
+        """What to work on; what has been deleted is not asked for any more."""
+        if self._gone:
+            raise GroupGoneError(f"container group '{self.name}' has been deleted")
+        return self._ref
 
     def _container(self, asked: str | None) -> str:
         return asked if asked is not None else self._state.containers[0].name
@@ -321,7 +330,7 @@ class ContainerGroup(GroupHandle):
         Raises:
             GroupGoneError: It does not exist any more.
         """
-        self._see(self._client._read(self._ref))
+        self._see(self._client._read(self._there()))
         return self
 
     def wait(self, ready: Ready, *, timeout: float = 300.0) -> ContainerGroup:
@@ -332,7 +341,7 @@ class ContainerGroup(GroupHandle):
             ready: What to wait for.
             timeout: Seconds.
         """
-        waited = self._client._wait(self._ref, ready, timeout)
+        waited = self._client._wait(self._there(), ready, timeout)
         self._state, self._mapped = waited.state, waited.mapped
         return self
 
@@ -344,7 +353,7 @@ class ContainerGroup(GroupHandle):
             container: Default: the first.
             tail: Only so many lines from the end.
         """
-        return self._client._logs(self._ref, self._container(container), tail)
+        return self._client._logs(self._there(), self._container(container), tail)
 
     def stream_logs(
         self, *, container: str | None = None, since: float | None = None
@@ -360,24 +369,24 @@ class ContainerGroup(GroupHandle):
         name = self._container(container)
         ended = False
         while not ended:
-            lines, ended = self._client._follow(self._ref, name, cursor)
+            lines, ended = self._client._follow(self._there(), name, cursor)
             for line in lines:
                 if since is None or line.at is None or line.at >= since:
                     yield line
 
     def start(self) -> ContainerGroup:
         """Start it again after :meth:`stop`; its address may be another one."""
-        self._see(self._client._change(self._ref, "group.start"))
+        self._see(self._client._change(self._there(), "group.start"))
         return self
 
     def stop(self) -> ContainerGroup:
         """Stop its containers; the group stays, and costs nothing."""
-        self._see(self._client._change(self._ref, "group.stop"))
+        self._see(self._client._change(self._there(), "group.stop"))
         return self
 
     def restart(self) -> ContainerGroup:
         """Restart its containers; its address may be another one."""
-        self._see(self._client._change(self._ref, "group.restart"))
+        self._see(self._client._change(self._there(), "group.restart"))
         return self
 
     def delete(self) -> None:
@@ -391,10 +400,11 @@ class ContainerGroup(GroupHandle):
         if self._gone:
             return
         self._check_ours()
-        self._client._delete(self)
-        self._gone = True
-        if self._owns_client:
-            self._client.close()
+        try:
+            self._client._delete(self)
+        finally:
+            if self._owns_client and self.state == "Deleted":
+                self._client.close()
 
     def __enter__(self) -> ContainerGroup:
         return self
@@ -462,7 +472,7 @@ class ResourceGroup:
         Raises:
             CleanupError: What is left, and how to remove it.
         """
-        self._client._close_group(self._use)
+        self._client._close_group(self.name)
 
     def _here(self, options: dict[str, Any]) -> dict[str, Any]:
         if options.setdefault("resource_group", self.name) != self.name:

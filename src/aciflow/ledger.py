@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from aciflow.local.state import private_directory
+
 
 __all__ = ["Ledger"]
 
@@ -35,7 +37,7 @@ class Ledger:
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Add a launch's record, or replace it. It is on disk when this returns."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_directory(self._folder)
         handle, temporary = tempfile.mkstemp(dir=self._folder, suffix=".new")
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:

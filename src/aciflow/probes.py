@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import threading
 
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ class NetworkProber:
 
     def __init__(self) -> None:
         self._http: httpx.Client | None = None
+        self._lock = threading.Lock()
 
     def probe(self, probe: TcpProbe | HttpProbe, /) -> ProbeResult:
         """One attempt; never raises for what a network does."""
@@ -47,8 +49,9 @@ class NetworkProber:
     def _get(self, probe: HttpProbe) -> ProbeResult:
         import httpx  # only where a launch waits for HTTP
 
-        if self._http is None:
-            self._http = httpx.Client(verify=False, trust_env=False)  # noqa: S501 (plain HTTP)
+        with self._lock:
+            if self._http is None:
+                self._http = httpx.Client(**_plain())
         try:
             with self._http.stream("GET", _url(probe), timeout=probe.timeout) as reply:
                 return _status(probe, reply.status_code)
@@ -92,7 +95,7 @@ class AsyncNetworkProber:
         import httpx  # only where a launch waits for HTTP
 
         if self._http is None:
-            self._http = httpx.AsyncClient(verify=False, trust_env=False)  # noqa: S501 (plain HTTP)
+            self._http = httpx.AsyncClient(**_plain())
         try:
             async with self._http.stream("GET", _url(probe), timeout=probe.timeout) as reply:
                 return _status(probe, reply.status_code)
@@ -119,6 +122,17 @@ class ThreadedProber:
 
     async def close(self) -> None:
         """Nothing to close."""
+
+
+def _plain() -> dict[str, Any]:
+    """Plain HTTP from here, each attempt on a connection of its own: another one proves nothing."""
+    import httpx
+
+    return {
+        "verify": False,
+        "trust_env": False,
+        "limits": httpx.Limits(max_connections=None, max_keepalive_connections=0),
+    }
 
 
 def _url(probe: HttpProbe) -> str:

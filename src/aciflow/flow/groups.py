@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from attrs import define
+
 from aciflow.errors import (
     ArmError,
     CleanupError,
@@ -19,9 +21,25 @@ from aciflow.flow.pace import Pace
 from aciflow.flow.retry import perform, retrying, sleep
 
 
-__all__ = ["delete_resource_group", "ensure", "find", "location_required", "put"]
+__all__ = ["Made", "delete_resource_group", "ensure", "find", "location_required", "put"]
 
 BUDGET = 60.0
+
+
+@define
+class Made:
+    """
+    What a launch has made so far; it says so also when the launch is interrupted.
+
+    Attributes:
+        resource_group: It made the resource group, or tried to.
+        container_group: There is or may be a container group of its own that is to be deleted some time.
+        location: The resource group's, which is known to exist; ``None`` while it is not.
+    """
+
+    resource_group: bool = False
+    container_group: bool = False
+    location: str | None = None
 
 
 def find(env: Env, ref: ResourceGroupRef, deadline: float) -> Flow[Mapping[str, Any] | None]:
@@ -73,29 +91,34 @@ def location_required(name: str) -> LocationRequiredError:
 
 
 def ensure(
-    env: Env, ref: ResourceGroupRef, *, location: str | None, tags: Mapping[str, str], new: bool
-) -> Flow[bool]:
+    env: Env,
+    ref: ResourceGroupRef,
+    made: Made,
+    *,
+    location: str | None,
+    tags: Mapping[str, str],
+    new: bool,
+) -> Flow[None]:
     """
     Make it if it is not there.
 
     Args:
         env: Clock and random generator.
         ref: Which.
+        made: Filled in, also when this is interrupted.
         location: Where, if it must be made.
         tags: Of one that is made.
         new: Its name was made up, so there is nothing to look up.
-
-    Returns:
-        Whether it was made.
     """
     deadline = env.clock.now() + BUDGET
-    if not new and (yield from find(env, ref, deadline)) is not None:
-        return False
-    if location is None:
-        raise location_required(ref.name)
-    yield from record(env, ref, "intended")
-    yield from retrying(env, put(ref, location, tags), deadline=deadline)
-    return True
+    found = None if new else (yield from find(env, ref, deadline))
+    if found is None:
+        if location is None:
+            raise location_required(ref.name)
+        yield from record(env, ref, "intended")
+        made.resource_group = True
+        yield from retrying(env, put(ref, location, tags), deadline=deadline)
+    made.location = location if found is None else str(found["location"])
 
 
 def delete_resource_group(

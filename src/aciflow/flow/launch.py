@@ -40,7 +40,7 @@ from aciflow.flow.effects import (
     LedgerWrite,
 )
 from aciflow.flow.facts import Facts
-from aciflow.flow.groups import find, location_required, put, record
+from aciflow.flow.groups import Made, find, location_required, put, record
 from aciflow.flow.ids import GroupRef, ResourceGroupRef
 from aciflow.flow.pace import Pace
 from aciflow.flow.retry import perform, retrying, sleep
@@ -145,13 +145,6 @@ class Launched:
     facts: Facts
 
 
-@define
-class Made:
-    """What a launch has made so far; it says so also when the launch is interrupted."""
-
-    resource_group: bool = False
-
-
 def launch(env: Env, request: LaunchRequest, made: Made | None = None) -> Flow[Launched]:
     """
     Launch.
@@ -195,6 +188,7 @@ class Launching:
     made: Made
     put_sent: bool = field(init=False, default=False)
     put_answered: bool = field(init=False, default=False)
+    put_repeated: bool = field(init=False, default=False)
     adopted: bool = field(init=False, default=False)
     state: GroupState | None = field(init=False, default=None)
 
@@ -240,8 +234,10 @@ class Launching:
             yield from record(self.env, group, "intended")
             self.made.resource_group = True
             yield from self._registering(put(group, wanted[0], self._tags()))
-        elif not request.locations:
-            wanted = (str(found["location"]),)
+            self.made.location = wanted[0]
+        else:
+            self.made.location = str(found["location"])
+            wanted = request.locations or (self.made.location,)
         yield from self.facts.end("resource_group", start)
         return wanted
 
@@ -305,7 +301,14 @@ class Launching:
         )
         start = yield from facts.begin("submit", location)
         self.put_sent, self.put_answered = True, False
-        reply = yield from self._registering(call)
+        self.made.container_group = True
+        try:
+            reply = yield from self._registering(call)
+        except ArmError as error:
+            if 400 <= error.status < 500 and not self.put_repeated:
+                # Refused, so nothing came of it; what is there under that name is somebody else's.
+                self.put_sent = self.made.container_group = False
+            raise
         self.put_answered = True
         facts.accepted = facts.elapsed()
         yield from facts.end("submit", start)
@@ -353,6 +356,7 @@ class Launching:
         A gateway's 504 can hide success, and a second PUT would restart what the first one made.
         """
         request = self.request
+        self.put_repeated = True
         look = ArmCall(
             operation="group.get",
             resource_group=request.resource_group.name,
@@ -452,7 +456,7 @@ class Launching:
                 deadline=self._budget(DELETE_BUDGET),
                 maybe_late=not self.put_answered,
             )
-            self.put_sent = False
+            self.put_sent = self.made.container_group = False
 
     def fail(self, error: BaseException) -> Flow[None]:
         """Say what is known, delete what was made, and put both into the error."""
@@ -467,6 +471,7 @@ class Launching:
         leftovers: tuple[Leftover, ...] = ()
         if self.put_sent and request.on_failure == "keep":
             leftovers = (request.ref.leftover,)
+            self.made.container_group = False  # kept on purpose
         else:
             try:
                 yield from self._withdraw()

@@ -83,6 +83,7 @@ def run(
     start = yield from facts.begin("delete")
     budget = env.clock.now() + DELETE_BUDGET
     yield from delete_group(env, request.ref, pace=request.pace, deadline=budget)
+    made.container_group = False
     yield from facts.end("delete", start)
     yield from perform(env, LedgerClear(launch_id=request.launch_id))
     outcome = RunOutcome(

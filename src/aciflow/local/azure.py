@@ -176,6 +176,17 @@ class LocalAzure:
         if rest:
             self._service.rest()
 
+    def keep_after_exit(self) -> None:
+        """
+        Have its groups looked after when this process has ended; blocks.
+
+        An isolated endpoint cannot: its groups end with it, whatever their ``lifetime``.
+
+        Raises:
+            aciflow.errors.EngineUnavailableError: Nobody can be started to do so.
+        """
+        self._service.keep()
+
     # --- life ------------------------------------------------------------------------------
 
     def close(self) -> None:

@@ -76,6 +76,10 @@ class Service(Protocol):
         """A bearer token that :meth:`request` accepts."""
         ...
 
+    def keep(self) -> None:
+        """See to it that the groups are looked after when this process has ended."""
+        ...
+
     def rest(self) -> None:
         """The last user has gone for now."""
         ...
@@ -151,6 +155,9 @@ class OwnService:
     def token(self) -> AccessToken:
         """A token, good for an hour."""
         return self._tokens.issue()
+
+    def keep(self) -> None:
+        """Nothing outlives an endpoint of one's own."""
 
     def rest(self) -> None:
         """Give back the network, unless there are groups."""

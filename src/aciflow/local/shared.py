@@ -172,6 +172,17 @@ class SharedService:
         )
         return channel.decode_reply(answer) if answer is not None else self.request(request)
 
+    def keep(self) -> None:
+        """
+        Have a process in the background go on with it until no group is left.
+
+        Raises:
+            EngineUnavailableError: It cannot be started.
+        """
+        from aciflow.local.keeper import ensure_keeper
+
+        ensure_keeper()
+
     def rest(self) -> None:
         """No client of this process is left: give back the network, unless there are groups."""
         with self._lock:

@@ -1,0 +1,212 @@
+"""
+What a client has made and still has to delete.
+
+The books decide what leaving a ``with``, closing a client and the end of the interpreter delete: exactly
+what is in them. What was adopted, picked up, detached or made by another process is not.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from attrs import define, evolve, field, frozen
+
+from aciflow.errors import ConfigurationError
+from aciflow.flow.groups import Made
+from aciflow.flow.ids import GroupRef, ResourceGroupRef
+from aciflow.flow.launch import LaunchRequest
+
+
+__all__ = ["Books", "Live", "Use"]
+
+
+@frozen(kw_only=True)
+class Live:
+    """A container group that this client launched and has to delete."""
+
+    ref: GroupRef
+    launch_id: str
+
+
+@define(kw_only=True)
+class Use:
+    """
+    A resource group, as this client knows it.
+
+    Attributes:
+        made: This client made it, or may have: its tag tells.
+        location: Its region; ``None`` while it is not known to exist.
+        keep: It is never deleted.
+        pinned: A ``with`` holds it.
+        pending: Launches into it that are under way.
+        live: This client's container groups in it, by name.
+        detached: Names of those that are to outlive this process.
+    """
+
+    ref: ResourceGroupRef
+    made: bool = False
+    location: str | None = None
+    keep: bool = False
+    pinned: bool = False
+    pending: int = 0
+    live: dict[str, Live] = field(factory=dict)
+    detached: set[str] = field(factory=set)
+
+    @property
+    def idle(self) -> bool:
+        """Whether it was made here and nothing of ours is in it."""
+        return self.made and not (self.keep or self.live or self.detached or self.pending)
+
+
+class Books:
+    """
+    Every method may be called from any thread.
+
+    Args:
+        make_ref: Name to resource group.
+        default: Name of the resource group where a launch names none; by default one is made up.
+    """
+
+    def __init__(
+        self, make_ref: Callable[[str], ResourceGroupRef], default: str | None = None
+    ) -> None:
+        self.default = default
+        self._make_ref = make_ref
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything: in a fork all of it is the parent's."""
+        self._lock = threading.RLock()
+        self._auto: str | None = None
+        self._uses: dict[str, Use] = {}
+        self._closed = False
+
+    def close(self) -> None:
+        """From now on nothing can be launched."""
+        self._closed = True
+
+    def check_open(self) -> None:
+        """
+        Refuse to go on with a client that is closed.
+
+        Raises:
+            ConfigurationError: It is.
+        """
+        if self._closed:
+            raise ConfigurationError("this client is closed")
+
+    # --- resource groups ------------------------------------------------------------------
+
+    def use(self, name: str | None = None) -> Use:
+        """A resource group; without a name the default one, or the one that is made for this client."""
+        with self._lock:
+            wanted = name or self.default or self._auto
+            if wanted is None:
+                wanted = self._auto = new_name()
+            return self._uses.setdefault(wanted.lower(), Use(ref=self._make_ref(wanted)))
+
+    def made_up(self, use: Use) -> bool:
+        """Whether it is the one made for this client, under a name that nobody else has."""
+        return use.ref.name == self._auto
+
+    @property
+    def usual(self) -> str | None:
+        """Where a launch without a resource group has gone so far."""
+        return self.default or self._auto
+
+    @contextmanager
+    def making(self, use: Use) -> Iterator[Made]:
+        """Note that a resource group is made, also when that is interrupted."""
+        made = Made()
+        try:
+            yield made
+        finally:
+            with self._lock:
+                use.made = use.made or made.resource_group
+                use.location = made.location or use.location
+
+    def take_idle(self, *, closing: bool = False, only: Use | None = None) -> list[Use]:
+        """
+        Take out the resource groups that this client made and nothing needs any more, to delete them.
+
+        Those with a name of the user's own go with the last container group in them; the client's own,
+        and those of a ``with``, stay until that ends.
+        """
+        with self._lock:
+            taken = [
+                use
+                for use in self._uses.values()
+                if use.idle
+                and (only is None or use is only)
+                and (closing or not (use.pinned or self.made_up(use)))
+            ]
+            for use in taken:
+                del self._uses[use.ref.name.lower()]
+                if self.made_up(use):
+                    self._auto = None
+            return taken
+
+    # --- container groups -----------------------------------------------------------------
+
+    @contextmanager
+    def launching(self, request: LaunchRequest) -> Iterator[tuple[LaunchRequest, Made]]:
+        """Complete a request with what is known by now, and note what comes of it, however it ends."""
+        made = Made()
+        with self._lock:
+            self.check_open()
+            use = self.use(request.resource_group.name)
+            use.pending += 1
+            known = use.location
+        failed = True
+        try:
+            yield (
+                evolve(
+                    request,
+                    group_known=known is not None,
+                    group_new=request.group_new and not use.made,
+                    locations=request.locations or ((known,) if known else ()),
+                ),
+                made,
+            )
+            failed = False
+        finally:
+            name = request.spec.name
+            with self._lock:
+                use.pending -= 1
+                use.made = use.made or made.resource_group
+                # It may have failed because somebody deleted the resource group.
+                use.location = None if failed else made.location or use.location
+                if made.container_group and (failed or request.lifetime != "detached"):
+                    use.live[name] = Live(ref=request.ref, launch_id=request.launch_id)
+                elif made.container_group:
+                    use.detached.add(name)
+
+    def owns(self, ref: GroupRef, launch_id: str | None) -> bool:
+        """Whether that launch's container group is still this client's to delete."""
+        with self._lock:
+            use = self._uses.get(ref.resource_group.name.lower())
+            live = use.live.get(ref.name) if use is not None else None
+            return live is not None and live.launch_id == launch_id
+
+    def live(self, use: Use | None = None) -> list[Live]:
+        """What has to be deleted still."""
+        with self._lock:
+            uses = self._uses.values() if use is None else (use,)
+            return [live for use in uses for live in use.live.values()]
+
+    def forget(self, ref: GroupRef) -> None:
+        """A container group is gone."""
+        with self._lock:
+            use = self._uses.get(ref.resource_group.name.lower())
+            if use is not None:
+                use.live.pop(ref.name, None)
+                use.detached.discard(ref.name)
+
+
+def new_name() -> str:
+    """For a resource group that nobody has named."""
+    return f"aciflow-{secrets.token_hex(5)}"
