@@ -184,6 +184,19 @@ class AciflowError(Exception):
             return self.message
         return f"{self.message}\n{self.context.describe()}"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Errors cross processes (multiprocessing, pytest-xdist), and most have keyword-only arguments.
+        return _restore, (type(self), self.args, self.__dict__)
+
+
+def _restore(
+    kind: type[AciflowError], args: tuple[Any, ...], state: dict[str, Any]
+) -> AciflowError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
 
 @frozen(kw_only=True)
 class Problem:
@@ -220,9 +233,6 @@ class ValidationError(AciflowError, ValueError):
             lines = "\n".join(f"  {problem}" for problem in self.problems)
             text = f"{len(self.problems)} problems, nothing was sent:\n{lines}"
         super().__init__(text)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.problems,)
 
 
 class ConfigurationError(AciflowError):
