@@ -126,7 +126,8 @@ def tests(session: nox.Session) -> None:
     if session.posargs:
         session.run("pytest", *session.posargs)
         return
-    session.env["COVERAGE_FILE"] = f"{session.create_tmp()}/coverage"
+    # Not in session.create_tmp(): that sets TMPDIR, whose length leaves no room for sockets in it.
+    session.env["COVERAGE_FILE"] = f"{session.virtualenv.location}/coverage"
     covered = [f"--cov=aciflow.{part}" for part in COVERED]
     session.run("pytest", *covered, "--cov-branch", "--cov-fail-under=100")
 
@@ -151,7 +152,7 @@ def typing(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """The documentation as HTML, warnings as errors; `tests` runs its snippets."""
     _install(session, "docs")
-    out = Path(session.create_tmp()) / "html"
+    out = Path(session.virtualenv.location) / "html"
     session.run("sphinx-build", "-W", "-n", "-q", "--keep-going", "docs", str(out))
     session.log(f"file://{out}/index.html")
 
