@@ -272,7 +272,7 @@ def render(result: Mapping[str, Any]) -> str:
             f"{case['case']}: {when}",
             f"{'':13}{'lateness, s':^34}  {'ARM reads':^13}  {'probes':^13}  too",
             f"{'client':13}{'mean':>8} {'median':>8} {'p95':>8} {'max':>7}  {'mean':>6} {'max':>6}"
-             f"  {'mean':>6} {'max':>6}  early",
+            f"  {'mean':>6} {'max':>6}  early",
         ]
         for row in case["clients"]:
             late, reads, probes = row["lateness_s"], row["arm_reads"], row["probes"]

@@ -95,6 +95,7 @@ class Facts:
     ready: float | None = field(init=False, default=None)
     ready_resolution: float = field(init=False, default=0.0)
     services: dict[str, ServiceTimes] = field(init=False, factory=dict)
+    _open: dict[str, float] = field(init=False, factory=dict)
     _attempts: dict[str, int] = field(init=False, factory=dict)
     _ended: float | None = field(init=False, default=None)
 
@@ -111,25 +112,35 @@ class Facts:
     def begin(self, phase: str, detail: str = "") -> Flow[float]:
         """Enter a phase; returns its beginning."""
         self.phase = phase
-        at = self.elapsed()
+        at = self._open[phase] = self.elapsed()
         yield from _notify(PhaseEvent(name=phase, status="started", at=at, detail=detail))
         return at
 
-    def end(self, phase: str, start: float, *, resolution: float = 0.0) -> Flow[None]:
+    def end(self, phase: str, start: float) -> Flow[None]:
         """Leave a phase that the client itself measured."""
+        self._measured(phase, start, self.elapsed())
+        yield from self.finish(phase, start)
+
+    def finish(self, phase: str, start: float) -> Flow[None]:
+        """Leave a phase whose beginning or end others tell better."""
+        self._open.pop(phase, None)
+        self.phase = next(reversed(self._open), phase)
+        at = self.elapsed()
+        yield from _notify(PhaseEvent(name=phase, status="finished", at=at, duration=at - start))
+
+    def _measured(self, phase: str, start: float, end: float) -> None:
         attempt = self._attempts[phase] = self._attempts.get(phase, 0) + 1
-        end = self.elapsed()
         self.spans.append(
             Phase(
-                name=phase,
-                start=start,
-                end=end,
-                source="client",
-                resolution=resolution,
-                attempt=attempt,
+                name=phase, start=start, end=end, source="client", resolution=0.0, attempt=attempt
             )
         )
-        yield from _notify(PhaseEvent(name=phase, status="finished", at=end, duration=end - start))
+
+    def start_over(self) -> None:
+        """What was seen of the containers so far is of a group that is gone."""
+        self.accepted = self.addressed = self.ready = None
+        self.services.clear()
+        self._open.clear()
 
     def note(self, detail: str) -> Flow[None]:
         """Say something about the phase that is under way."""
@@ -196,9 +207,12 @@ class Facts:
         )
 
     def close(self) -> None:
-        """The launch is over: the total stands."""
+        """The launch is over: the total stands, and a phase that was under way ends here."""
         if self._ended is None:
             self._ended = self.elapsed()
+            for phase, start in self._open.items():
+                began = self._serving_from() if phase == "ready" else start
+                self._measured(phase, min(began, self._ended), self._ended)
 
     # --- the timeline ---------------------------------------------------------------------
 
@@ -253,7 +267,7 @@ class Facts:
         pulls = [times for times in self.services.values() if times.pulling is not None]
         if pulls:
             first = min(pulls, key=lambda times: times.pulling or 0.0)
-            yield self._span(
+            yield from self._span(
                 "schedule", self.accepted, self._local(first.pulling or 0.0), first, blur, None
             )
         for name, times in self.services.items():
@@ -262,12 +276,12 @@ class Facts:
             pulled = None if times.pulled is None else self._local(times.pulled)
             started = None if times.started is None else self._local(times.started)
             if pulling is not None and pulled is not None:
-                yield self._span("pull", pulling, pulled, times, blur, container)
+                yield from self._span("pull", pulling, pulled, times, blur, container)
             if pulled is not None and started is not None:
-                yield self._span("start", pulled, started, times, blur, container)
+                yield from self._span("start", pulled, started, times, blur, container)
             if started is not None and times.finished is not None:
                 end = self._local(times.finished)
-                yield self._span("run", started, end, times, blur, container)
+                yield from self._span("run", started, end, times, blur, container)
 
     def _span(
         self,
@@ -277,16 +291,20 @@ class Facts:
         times: ServiceTimes,
         blur: float,
         container: str | None,
-    ) -> Phase:
+    ) -> Iterator[Phase]:
+        accepted = self.accepted or 0.0
+        resolution = times.event_resolution + blur
+        if end < accepted - resolution:
+            return  # it was adopted, and this was before our time
         # Events are cut to whole seconds and may be listed in any order: never end before the start,
         # and never begin before the service knew of the group.
-        start = max(start, self.accepted or 0.0)
-        return Phase(
+        start = max(start, accepted)
+        yield Phase(
             name=name,
             start=start,
             end=max(start, end),
             source="service",
-            resolution=times.event_resolution + blur,
+            resolution=resolution,
             container=container,
         )
 

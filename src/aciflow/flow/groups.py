@@ -8,22 +8,27 @@ from typing import Any
 from attrs import define
 
 from aciflow.errors import (
-    ArmError,
+    AciflowError,
     CleanupError,
-    EndpointUnreachableError,
     LocationRequiredError,
     NotFoundError,
+    TransitioningError,
 )
-from aciflow.flow.delete import exists
+from aciflow.flow.delete import look
 from aciflow.flow.effects import ArmCall, ArmReply, Env, Flow, LedgerClear, LedgerWrite
 from aciflow.flow.ids import ResourceGroupRef
 from aciflow.flow.pace import Pace
-from aciflow.flow.retry import perform, retrying, sleep
+from aciflow.flow.retry import Attempts, perform, retrying, sleep
 
 
-__all__ = ["Made", "delete_resource_group", "ensure", "find", "location_required", "put"]
+__all__ = ["Made", "delete_resource_group", "ensure", "find", "find_to_use", "make"]
 
 BUDGET = 60.0
+# Azure deletes a resource group in minutes.
+DELETION = 600.0
+# Seconds between looks whether it has: at first, and at the longest.
+FIRST_LOOK = 0.25
+SLOWEST_LOOK = 5.0
 
 
 @define
@@ -54,16 +59,70 @@ def find(env: Env, ref: ResourceGroupRef, deadline: float) -> Flow[Mapping[str, 
     return body
 
 
-def put(ref: ResourceGroupRef, location: str, tags: Mapping[str, str]) -> ArmCall:
-    """The request that makes it."""
-    return ArmCall(
+def find_to_use(env: Env, ref: ResourceGroupRef, deadline: float) -> Flow[Mapping[str, Any] | None]:
+    """
+    As :func:`find`; one that is being deleted is waited for, since nothing can be made in it.
+
+    Raises:
+        TransitioningError: It is still being deleted at the deadline.
+    """
+    pause = FIRST_LOOK
+    while (found := (yield from find(env, ref, deadline))) is not None and _deleting(found):
+        if env.clock.now() + pause > deadline:
+            raise TransitioningError(
+                f"resource group '{ref.name}' is still being deleted; Azure takes minutes for it",
+                status=409,
+                code="ResourceGroupBeingDeleted",
+            )
+        yield from sleep(env, pause)
+        pause = min(2 * pause, SLOWEST_LOOK)
+    return found
+
+
+def _deleting(found: Mapping[str, Any]) -> bool:
+    return bool((found.get("properties") or {}).get("provisioningState") == "Deleting")
+
+
+def make(
+    env: Env,
+    ref: ResourceGroupRef,
+    made: Made,
+    *,
+    location: str | None,
+    tags: Mapping[str, str],
+    deadline: float,
+) -> Flow[None]:
+    """
+    Make it.
+
+    Raises:
+        LocationRequiredError: Nobody said where.
+    """
+    if location is None:
+        raise LocationRequiredError(
+            f"resource group '{ref.name}' does not exist and no location is given: pass "
+            f"location='westeurope' (or any other region), or set az's default with "
+            f"`az config set defaults.location=westeurope`"
+        )
+    yield from _record(env, ref, "intended")
+    made.resource_group = True
+    call = ArmCall(
         operation="rg.put",
         resource_group=ref.name,
         body={"location": location, "tags": dict(tags)},
     )
+    attempts = Attempts()
+    try:
+        yield from retrying(env, call, deadline=deadline, attempts=attempts)
+    except AciflowError:
+        if not attempts.unsure:  # refused: there is nothing to delete
+            made.resource_group = False
+            yield from perform(env, LedgerClear(launch_id=_record_id(ref)))
+        raise
+    made.location = location
 
 
-def record(env: Env, ref: ResourceGroupRef, stage: str) -> Flow[None]:
+def _record(env: Env, ref: ResourceGroupRef, stage: str) -> Flow[None]:
     """Write down that it is to be made, or to be deleted."""
     entry = {
         "launch_id": _record_id(ref),
@@ -78,16 +137,7 @@ def record(env: Env, ref: ResourceGroupRef, stage: str) -> Flow[None]:
 
 
 def _record_id(ref: ResourceGroupRef) -> str:
-    return f"group-{ref.name}"
-
-
-def location_required(name: str) -> LocationRequiredError:
-    """The error for a resource group that must be made, nobody said where."""
-    return LocationRequiredError(
-        f"resource group '{name}' does not exist and no location is given: pass "
-        f"location='westeurope' (or any other region), or set az's default with "
-        f"`az config set defaults.location=westeurope`"
-    )
+    return f"group-{ref.subscription_id}-{ref.name.lower()}"
 
 
 def ensure(
@@ -98,6 +148,7 @@ def ensure(
     location: str | None,
     tags: Mapping[str, str],
     new: bool,
+    keep: bool = False,
 ) -> Flow[None]:
     """
     Make it if it is not there.
@@ -109,16 +160,16 @@ def ensure(
         location: Where, if it must be made.
         tags: Of one that is made.
         new: Its name was made up, so there is nothing to look up.
+        keep: It is to stay, so nothing has to be remembered for a clean-up.
     """
-    deadline = env.clock.now() + BUDGET
-    found = None if new else (yield from find(env, ref, deadline))
+    found = None if new else (yield from find_to_use(env, ref, env.clock.now() + DELETION))
     if found is None:
-        if location is None:
-            raise location_required(ref.name)
-        yield from record(env, ref, "intended")
-        made.resource_group = True
-        yield from retrying(env, put(ref, location, tags), deadline=deadline)
-    made.location = location if found is None else str(found["location"])
+        deadline = env.clock.now() + BUDGET
+        yield from make(env, ref, made, location=location, tags=tags, deadline=deadline)
+        if keep:
+            yield from perform(env, LedgerClear(launch_id=_record_id(ref)))
+    else:
+        made.location = str(found["location"])
 
 
 def delete_resource_group(
@@ -146,15 +197,17 @@ def delete_resource_group(
     deadline = env.clock.now() + BUDGET
     try:
         gone = yield from _begin(env, ref, deadline, mark)
-    except (ArmError, EndpointUnreachableError) as error:
+    except CleanupError:
+        raise
+    except AciflowError as error:
         raise CleanupError(
             f"resource group '{ref.name}' could not be deleted: {error.message}",
             remaining=[ref.leftover],
         ) from error
     until = env.clock.now() + wait
-    look = ArmCall(operation="rg.get", resource_group=ref.name)
+    get = ArmCall(operation="rg.get", resource_group=ref.name)
     while not gone and env.clock.now() < until:
-        gone = not (yield from exists(env, look, until))
+        gone = (yield from look(env, get, until)) is None
         if not gone:
             yield from sleep(env, pace.gone)
     if gone:
@@ -174,18 +227,33 @@ def _begin(env: Env, ref: ResourceGroupRef, deadline: float, mark: tuple[str, st
             remaining=[ref.leftover],
         )
     try:
-        inside: ArmReply = yield from retrying(
-            env, ArmCall(operation="rg.resources", resource_group=ref.name), deadline=deadline
-        )
-        if inside.body["value"]:
-            others = ", ".join(str(resource.get("id")) for resource in inside.body["value"][:5])
-            raise CleanupError(
-                f"resource group '{ref.name}' holds {others}: it is kept", remaining=[ref.leftover]
+        if not _deleting(found):
+            others = yield from _inside(env, ref, deadline)
+            if others:
+                raise CleanupError(
+                    f"resource group '{ref.name}' holds {', '.join(others[:5])}: it is kept",
+                    remaining=[ref.leftover],
+                )
+            yield from _record(env, ref, "deleting")
+            yield from retrying(
+                env, ArmCall(operation="rg.delete", resource_group=ref.name), deadline=deadline
             )
-        yield from record(env, ref, "deleting")
-        yield from retrying(
-            env, ArmCall(operation="rg.delete", resource_group=ref.name), deadline=deadline
-        )
     except NotFoundError:
         return True
     return False
+
+
+def _inside(env: Env, ref: ResourceGroupRef, deadline: float) -> Flow[list[str]]:
+    """Ids of what it holds. ARM's list lags: container groups that are gone stay in it for a while."""
+    reply: ArmReply = yield from retrying(
+        env, ArmCall(operation="rg.resources", resource_group=ref.name), deadline=deadline
+    )
+    found = []
+    for resource in reply.body["value"]:
+        name = str(resource.get("name"))
+        if str(resource.get("type")).lower() == "microsoft.containerinstance/containergroups":
+            get = ArmCall(operation="group.get", resource_group=ref.name, name=name)
+            if (yield from look(env, get, deadline)) is None:
+                continue
+        found.append(str(resource.get("id")))
+    return found

@@ -5,18 +5,35 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import tenacity
+
 from attrs import evolve, frozen
 
-from aciflow.errors import GroupGoneError, NotFoundError
+from aciflow.errors import (
+    AciflowError,
+    GroupGoneError,
+    NotFoundError,
+    NotReadyError,
+    ProvisioningError,
+    TransitioningError,
+)
 from aciflow.flow.delete import DELETE_BUDGET, delete_group
 from aciflow.flow.effects import ArmCall, ArmReply, Env, Flow, LedgerClear, Operation
 from aciflow.flow.facts import Facts
 from aciflow.flow.ids import GroupRef
+from aciflow.flow.launch import OPERATION_HEADER
 from aciflow.flow.lines import LogCursor, LogLine
 from aciflow.flow.pace import Pace
-from aciflow.flow.retry import perform, retrying, sleep
+from aciflow.flow.retry import STANDARD, perform, retrying, sleep, transient
 from aciflow.flow.run import read_new_lines
-from aciflow.flow.wait import MAPPED_HEADER, Mapped, Waited, parse_mapped, wait_ready
+from aciflow.flow.wait import (
+    MAPPED_HEADER,
+    Mapped,
+    Waited,
+    operation_failure,
+    parse_mapped,
+    wait_ready,
+)
 from aciflow.model import GroupState
 from aciflow.ready import Ready
 
@@ -76,6 +93,14 @@ def wait(
     )
 
 
+_LOGS = evolve(
+    STANDARD,
+    retry=tenacity.retry_if_exception(
+        lambda error: transient(error) and not isinstance(error, TransitioningError)
+    ),
+)
+
+
 def logs(env: Env, ref: GroupRef, name: str, tail: int | None) -> Flow[str]:
     """A container's log; empty while there is none."""
     call = ArmCall(
@@ -86,9 +111,13 @@ def logs(env: Env, ref: GroupRef, name: str, tail: int | None) -> Flow[str]:
         tail=tail,
     )
     try:
-        reply: ArmReply = yield from retrying(env, call, deadline=env.clock.now() + BUDGET)
+        reply: ArmReply = yield from retrying(
+            env, call, deadline=env.clock.now() + BUDGET, policy=_LOGS
+        )
     except NotFoundError as error:
         raise GroupGoneError(f"there is no container '{name}' in {ref.id}") from error
+    except TransitioningError:
+        return ""  # ContainerGroupDeploymentNotReady: it has not started
     return str((reply.body or {}).get("content") or "")
 
 
@@ -98,8 +127,11 @@ def follow(
     """
     The next lines of a log, and whether the container has ended for good.
 
-    Looks at the container before its log, so that the lines of one that has ended are complete.
+    Looks at the container before its log, so that the lines of one that has ended are complete. All but
+    the first call wait a moment first: reads are budgeted, however much the container writes.
     """
+    if cursor.fed:
+        yield from sleep(env, pace.lines)
     view = yield from read(env, ref)
     status = next((s for s in view.state.containers if s.name == container), None)
     if status is None:
@@ -116,9 +148,7 @@ def follow(
         container=container,
         timestamps=True,
     )
-    lines = yield from read_new_lines(env, call, cursor)
-    if not lines and not ended:
-        yield from sleep(env, pace.lines)
+    lines = yield from read_new_lines(env, call, cursor, whole=ended)
     return lines, ended
 
 
@@ -134,32 +164,54 @@ def change(env: Env, ref: GroupRef, operation: Operation, *, pace: Pace) -> Flow
     Start, stop or restart it, and wait until ARM shows that it has happened.
 
     ``stop`` is done when it is answered; the others are operations.
+
+    Raises:
+        ArmError: The service refused, or the operation failed with a reason.
+        ProvisioningError: It failed without one.
+        NotReadyError: It has not happened in time.
     """
     before = yield from read(env, ref)
     deadline = env.clock.now() + CHANGE_BUDGET
-    yield from retrying(env, _call(operation, ref), deadline=deadline)
+    reply: ArmReply = yield from retrying(env, _call(operation, ref), deadline=deadline)
     while True:
         view = yield from read(env, ref)
-        if _changed(operation, before.state, view.state) or env.clock.now() >= deadline:
+        if _changed(operation, before.state, view.state):
             return view
+        if view.state.provisioning_state in ("Failed", "Canceled"):
+            raise (yield from _refusal(env, view.state, reply.headers.get(OPERATION_HEADER)))
+        if env.clock.now() >= deadline:
+            raise NotReadyError(
+                f"container group '{ref.name}' was asked to {operation.partition('.')[2]} and has not "
+                f"within {CHANGE_BUDGET:g} s ({view.state.state or view.state.provisioning_state})"
+            )
         yield from sleep(env, pace.gone)
+
+
+def _refusal(env: Env, state: GroupState, url: str | None) -> Flow[AciflowError]:
+    reason = None if url is None else (yield from operation_failure(env, url))
+    return reason or ProvisioningError(
+        f"container group '{state.name}' is {state.provisioning_state}, {state.state or 'no state'}"
+    )
 
 
 def _changed(operation: Operation, before: GroupState, after: GroupState) -> bool:
     if operation == "group.stop":
         return not any(s.current and s.current.state == "Running" for s in after.containers)
-    busy = after.provisioning_state not in ("Succeeded", "Failed", "Canceled")
-    if busy:
+    if after.provisioning_state != "Succeeded":
         return False
-    started = {
-        s.name: s.current.started_at
+    known = {
+        s.name: {run.started_at for run in (s.current, s.previous) if run is not None}
         for s in before.containers
         if s.current and (operation == "group.restart" or s.current.state != "Running")
     }
     return all(
-        s.current is not None
-        and s.current.state != "Waiting"
-        and s.current.started_at != started.get(s.name)
+        # One that ends at once may be waiting to be started again when one looks.
+        any(
+            run is not None
+            and run.started_at is not None
+            and run.started_at not in known.get(s.name, ())
+            for run in (s.current, s.previous)
+        )
         for s in after.containers
     )
 
@@ -167,10 +219,14 @@ def _changed(operation: Operation, before: GroupState, after: GroupState) -> boo
 def delete(
     env: Env, ref: GroupRef, *, pace: Pace, facts: Facts | None, launch_id: str | None
 ) -> Flow[bool]:
-    """Delete it, confirm that it is gone, and clear its record. Returns whether it was there."""
+    """
+    Delete it, confirm that it is gone, and clear its record. Returns whether it was there.
+
+    With a ``launch_id``, what another launch has put in its place is left alone.
+    """
     budget = env.clock.now() + DELETE_BUDGET
     start = None if facts is None else (yield from facts.begin("delete"))
-    existed = yield from delete_group(env, ref, pace=pace, deadline=budget)
+    existed = yield from delete_group(env, ref, pace=pace, deadline=budget, launch_id=launch_id)
     if facts is not None and start is not None:
         yield from facts.end("delete", start)
     if launch_id is not None:

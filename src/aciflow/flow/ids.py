@@ -1,4 +1,4 @@
-"""Names of what a flow works on."""
+"""Names of what a flow works on, and of the tags that tell whose it is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from attrs import frozen
 from aciflow.errors import Leftover
 
 
-__all__ = ["GroupRef", "ResourceGroupRef"]
+__all__ = ["LAUNCH_TAG", "OWNER_TAG", "GroupRef", "ResourceGroupRef"]
+
+# On everything that aciflow makes: by which launch, and for whom.
+LAUNCH_TAG = "aciflow-launch-id"
+OWNER_TAG = "aciflow-owner"
 
 
 @frozen(kw_only=True)

@@ -4,12 +4,15 @@ New lines of a log that can only be read as a whole.
 ACI's log operation has no "since": it returns everything, up to 4 MB while the container runs, and 16 KB
 or 1,000 lines once it has stopped
 (https://learn.microsoft.com/azure/container-instances/container-instances-resource-and-quota-limits).
-Read with timestamps, what is new follows from the time of the last line that was seen.
+Read with timestamps, what is new follows from what was seen before.
 """
 
 from __future__ import annotations
 
+import re
+
 from datetime import datetime
+from typing import TypeAlias
 
 from attrs import define, field, frozen
 
@@ -39,68 +42,87 @@ class LogCursor:
     """
     How far a log has been read.
 
+    As long as the log begins as it did, what is new is what comes after so many lines: the times of
+    stdout and stderr need not be in order. Once its beginning is gone, what is new is what is later.
+
     Attributes:
         truncated: Whether lines were lost between two reads.
+        fed: Whether it has been read at all.
     """
 
     truncated: bool = field(init=False, default=False)
-    _last: str = field(init=False, default="")
-    _seen_at_last: int = field(init=False, default=0)
+    fed: bool = field(init=False, default=False)
+    _seen: list[_Stamped] = field(init=False, factory=list)
 
-    def feed(self, content: str) -> list[LogLine]:
+    def feed(self, content: str, *, whole: bool = True) -> list[LogLine]:
         """
         The lines that were not seen before.
 
         Args:
             content: The whole log, each line with its RFC 3339 time.
+            whole: Nothing more is written, so a last line without its line end is complete. Otherwise it
+                is kept back, since the rest of it may be on its way.
         """
-        stamped = _stamped(content)
-        if not stamped:
+        self.fed = True
+        lines = _stamped(content, whole=whole)
+        if not lines:
             return []
-        if self._last and _key(stamped[0][0]) > _key(self._last):
-            self.truncated = True
-        at_last = 0
-        new: list[LogLine] = []
-        for stamp, text in stamped:
-            if _key(stamp) < _key(self._last):
-                continue
-            if stamp == self._last:
-                at_last += 1
-                if at_last <= self._seen_at_last:
-                    continue
-            new.append(LogLine(text=text, at=_epoch(stamp)))
-        last = stamped[-1][0]
-        if _key(last) >= _key(self._last):
-            self._last = last
-            self._seen_at_last = sum(1 for stamp, _ in stamped if stamp == last)
-        return new
+        new = lines[self._begin(lines) :]
+        self._seen = lines
+        return [LogLine(text=text, at=_epoch(stamp)) for stamp, text in new]
+
+    def _begin(self, lines: list[_Stamped]) -> int:
+        """Index of the first new line."""
+        seen = self._seen
+        if not seen:
+            return 0
+        if lines[: len(seen)] == seen:
+            return len(seen)
+        # The beginning is gone. Where what is left of the old lines ends, the new ones begin.
+        for lost in range(1, len(seen)):
+            if seen[lost] == lines[0] and lines[: len(seen) - lost] == seen[lost:]:
+                return len(seen) - lost
+        last = _key(seen[-1][0])
+        if lines[-1][0] and _key(lines[-1][0]) <= last:
+            return len(lines)  # an older reply, or the same one cut shorter
+        self.truncated = True
+        return next((i for i, (stamp, _) in enumerate(lines) if _key(stamp) > last), 0)
 
 
-def _stamped(content: str) -> list[tuple[str, str]]:
+_Stamped: TypeAlias = tuple[str, str]
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)$", re.ASCII)
+
+
+def _stamped(content: str, *, whole: bool) -> list[_Stamped]:
     """Each line with its time; a line without one belongs to the time of the line before."""
+    *lines, rest = content.split("\n")  # not splitlines: a form feed ends no line
+    if rest and whole:
+        lines.append(rest)
     stamp = ""
-    lines: list[tuple[str, str]] = []
-    for line in content.splitlines():
-        first, _, rest = line.partition(" ")
-        if _epoch(first) is not None:
+    found: list[_Stamped] = []
+    for line in lines:
+        first, _, text = line.removesuffix("\r").partition(" ")
+        if _TIME.match(first):
             stamp = first
-            lines.append((stamp, rest))
         else:
-            lines.append((stamp, line))
-    return lines
+            text = line.removesuffix("\r")
+        found.append((stamp, text))
+    return found
 
 
 def _key(stamp: str) -> tuple[str, str]:
-    """Sorts like time: fractions have any number of digits, and a Z sorts after them."""
-    whole, _, fraction = stamp.rstrip("Z").partition(".")
-    return whole, fraction.ljust(9, "0")
+    """Sorts like time, within one zone: fractions have any number of digits."""
+    match = _TIME.match(stamp)
+    return (match[1], (match[2] or "").ljust(9, "0")) if match else ("", "")
 
 
 def _epoch(stamp: str) -> float | None:
-    if len(stamp) < len("2026-01-01T00:00:00Z") or stamp[10:11] != "T":
+    match = _TIME.match(stamp)
+    if match is None:
         return None
-    whole, _, fraction = stamp.rstrip("Z").partition(".")
+    zone = match[3].replace("Z", "+00:00")
     try:
-        return datetime.fromisoformat(f"{whole}.{fraction[:6].ljust(6, '0')}+00:00").timestamp()
+        whole = datetime.fromisoformat(match[1] + zone).timestamp()
     except ValueError:
         return None
+    return whole + float(f"0.{match[2] or 0}")

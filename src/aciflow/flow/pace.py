@@ -22,6 +22,10 @@ from attrs import evolve, frozen
 __all__ = ["AZURE", "LOCAL", "LogLogistic", "Pace"]
 
 
+# No start is that quick: a share of the median.
+EARLIEST = 0.1
+
+
 @frozen
 class LogLogistic:
     """
@@ -90,8 +94,8 @@ class Pace:
         """Seconds until the next read, while only ARM can tell."""
         if self.starts is None:
             return min(self.most, self.least + 0.02 * since_accepted)
-        # The hazard in the middle of the interval, found in two steps.
-        earliest = self.first_read
+        # The hazard in the middle of the interval, found in two steps. It is 0 at first, when nobody looks.
+        earliest = max(self.first_read, self.starts.median * EARLIEST)
         interval = self.scale / sqrt(self.starts.hazard(max(since_accepted, earliest)))
         middle = since_accepted + interval / 2
         interval = self.scale / sqrt(self.starts.hazard(max(middle, earliest)))

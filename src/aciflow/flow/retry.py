@@ -12,10 +12,11 @@ from typing import Any, cast
 
 import tenacity
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 from tenacity.wait import wait_base
 
 from aciflow.errors import (
+    AciflowError,
     ArmError,
     EndpointUnreachableError,
     ImageError,
@@ -23,10 +24,20 @@ from aciflow.errors import (
     ThrottledError,
     TransitioningError,
 )
-from aciflow.flow.effects import ArmCall, Done, Effect, Env, Flow, Next, Start
+from aciflow.flow.effects import (
+    ArmCall,
+    Done,
+    Effect,
+    Env,
+    Flow,
+    LedgerClear,
+    LedgerWrite,
+    Next,
+    Start,
+)
 
 
-__all__ = ["STANDARD", "Policy", "perform", "retrying", "sleep"]
+__all__ = ["PATIENT", "STANDARD", "Attempts", "Policy", "perform", "retrying", "sleep", "transient"]
 
 
 def transient(error: BaseException) -> bool:
@@ -48,23 +59,21 @@ class _FullJitter(wait_base):
 
     def __call__(self, retry_state: tenacity.RetryCallState) -> float:
         error = cast("tenacity.Future", retry_state.outcome).exception()
-        if isinstance(error, ArmError) and error.retry_after is not None:
+        if isinstance(error, ArmError) and error.retry_after:
             return error.retry_after
         return self._env.random.uniform(0.0, float(self._ceiling(retry_state)))
 
 
-class _StopUnreachable(tenacity.stop.stop_base):
-    """An endpoint that cannot be reached at all is given up after a few attempts, not minutes."""
+class _StopAfter(tenacity.stop.stop_base):
+    """Give up certain errors after so many attempts, before the deadline."""
 
-    def __init__(self, attempts: int) -> None:
+    def __init__(self, attempts: int, *errors: type[Exception]) -> None:
         self._attempts = attempts
+        self._errors = errors
 
     def __call__(self, retry_state: tenacity.RetryCallState) -> bool:
         error = cast("tenacity.Future", retry_state.outcome).exception()
-        return (
-            isinstance(error, EndpointUnreachableError)
-            and retry_state.attempt_number >= self._attempts
-        )
+        return isinstance(error, self._errors) and retry_state.attempt_number >= self._attempts
 
 
 @frozen(kw_only=True)
@@ -79,13 +88,19 @@ class Policy:
     """
 
     retry: tenacity.retry_base = field(factory=lambda: tenacity.retry_if_exception(transient))
-    stop: tenacity.stop.stop_base = field(
-        factory=lambda: tenacity.stop_any(tenacity.stop_after_attempt(10), _StopUnreachable(4))
-    )
+    stop: tenacity.stop.stop_base
     ceiling: wait_base = field(factory=lambda: tenacity.wait_exponential(0.5, max=20.0))
 
 
-STANDARD = Policy()
+# What is busy will be done, and who throttles says when to come back: the deadline ends that. An outage
+# may last longer than any launch, and an endpoint that is not reached at all is most often not there.
+STANDARD = Policy(
+    stop=tenacity.stop_any(
+        _StopAfter(10, ServiceError, ImageError), _StopAfter(4, EndpointUnreachableError)
+    )
+)
+# For what has run for hours and must not be given up because a laptop changed its network.
+PATIENT = Policy(stop=tenacity.stop_never)
 
 
 def sleep(env: Env, seconds: float) -> Flow[None]:
@@ -104,19 +119,27 @@ def perform(env: Env, effect: Effect) -> Flow[Any]:
     """
     One effect, once, with nothing else under way. Returns its value or raises its error.
 
-    If the flow is interrupted meanwhile (Ctrl-C, a cancelled task) and the effect is a write to ARM, its
-    end is awaited before the interruption goes on, so that a clean-up comes after it and not before.
+    If the flow is interrupted meanwhile (Ctrl-C, a cancelled task) and the effect is a write, to ARM or to
+    the ledger, its end is awaited before the interruption goes on, so that a clean-up comes after it and
+    not before.
     """
-    token = yield Start(effect)
+    token = None
     try:
+        token = yield Start(effect)
         done = yield from _wait_for(token, None)
     except GeneratorExit:
         raise
     except BaseException:
-        if isinstance(effect, ArmCall) and not effect.reads:
+        if token is not None and _writes(effect):
             yield from _wait_for(token, env.clock.now() + SETTLE)
         raise
     return cast("Done", done).result()
+
+
+def _writes(effect: Effect) -> bool:
+    if isinstance(effect, ArmCall):
+        return not effect.reads
+    return isinstance(effect, LedgerWrite | LedgerClear)
 
 
 def _wait_for(token: int, until: float | None) -> Flow[Done | None]:
@@ -126,6 +149,24 @@ def _wait_for(token: int, until: float | None) -> Flow[Done | None]:
             return done
 
 
+@define
+class Attempts:
+    """
+    What is known of the attempts at a write.
+
+    Attributes:
+        unsure: One of them may have worked although no reply said so: it was lost, a gateway gave up, or
+            the flow was interrupted. A refusal (4xx) did nothing.
+    """
+
+    unsure: bool = False
+
+    def failed(self, error: BaseException) -> None:
+        """One more has."""
+        silent = isinstance(error, EndpointUnreachableError | ServiceError)
+        self.unsure = self.unsure or silent or not isinstance(error, AciflowError)
+
+
 def retrying(
     env: Env,
     effect: Effect,
@@ -133,6 +174,7 @@ def retrying(
     deadline: float,
     policy: Policy = STANDARD,
     before_retry: Callable[[], Flow[Any]] | None = None,
+    attempts: Attempts | None = None,
 ) -> Flow[Any]:
     """
     One effect, again as long as ``policy`` says and ``deadline`` (on the flow's clock) allows.
@@ -144,6 +186,7 @@ def retrying(
         policy: Which errors are tried again, and when.
         before_retry: A flow that looks whether the effect is still needed; if it returns something
             other than ``None`` that is the result, and the effect is not tried again.
+        attempts: Told how each attempt failed.
 
     Raises:
         The last error, where it was not worth another attempt.
@@ -154,7 +197,11 @@ def retrying(
     while True:
         try:
             return (yield from perform(env, effect))
-        except Exception as error:
+        except BaseException as error:
+            if attempts is not None:
+                attempts.failed(error)
+            if not isinstance(error, Exception):
+                raise
             state.set_exception((type(error), error, error.__traceback__))
             state.outcome_timestamp = env.clock.now()
             if not policy.retry(state) or policy.stop(state):

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from attrs import define, field, frozen
+from math import inf
+from typing import cast
+
+from attrs import define, evolve, field, frozen
 
 from aciflow.errors import (
     AciflowError,
+    ArmError,
     ContainerExitedError,
+    GroupGoneError,
     LaunchContext,
+    NotFoundError,
     NotReadyError,
+    ProvisioningError,
     RunTimeoutError,
 )
-from aciflow.flow.delete import DELETE_BUDGET, delete_group
 from aciflow.flow.effects import ArmCall, ArmReply, Env, Flow, LedgerClear, Notify, Start
 from aciflow.flow.facts import Facts
+from aciflow.flow.groups import Made
 from aciflow.flow.health import diagnose
-from aciflow.flow.launch import Launched, Launching, LaunchRequest, Made, title_of
+from aciflow.flow.launch import Launching
 from aciflow.flow.lines import LogCursor, LogLine
-from aciflow.flow.retry import perform, retrying, sleep, transient
+from aciflow.flow.request import Launched, LaunchRequest
+from aciflow.flow.retry import PATIENT, perform, retrying, sleep, transient
+from aciflow.flow.wait import MOST_MISSES, operation_failure
 from aciflow.model import ContainerState, GroupState
 
 
@@ -25,6 +34,10 @@ __all__ = ["RunOutcome", "read_new_lines", "run"]
 
 # Once a container has ended its log may still be on its way; one more look after this share of the pace.
 LAST_LOOK = 0.5
+# How long the last read of a log may be tried.
+LAST_READ = 30.0
+# How long ARM may be out of reach before a container that runs is given up.
+OUTAGE = 1800.0
 
 
 @frozen(kw_only=True)
@@ -67,35 +80,28 @@ def run(
         RunTimeoutError: It ran too long, and was ended.
         AciflowError: As for a launch.
     """
-    facts = Facts(env=env, target=request.target, title=title_of(request))
-    deadline = facts.began + request.timeout
-    job = Launching(env=env, request=request, facts=facts, deadline=deadline, made=made)
-    follower = _Follower(env=env, request=request, facts=facts, timeout=timeout)
+    job = Launching.begin(env, request, made)
+    follower = _Follower(env=env, request=request, facts=job.facts, timeout=timeout)
     try:
-        launched = yield from job.run()
-        state, ended = yield from follower.follow()
+        state, ended = yield from job.run(follower.follow)
+        job.facts.close()
+        start = yield from job.facts.begin("delete")
+        yield from job.withdraw()
+        yield from job.facts.end("delete", start)
+        yield from perform(env, LedgerClear(launch_id=request.launch_id))
     except GeneratorExit:
         raise
     except BaseException as error:
         yield from job.fail(error)
+        if isinstance(error, AciflowError) and error.context is not None and follower.lines:
+            # All that was read while it ran, which is more than what a stopped group still tells.
+            error.context = evolve(error.context, logs=follower.text)
         raise
-    facts.close()
-    start = yield from facts.begin("delete")
-    budget = env.clock.now() + DELETE_BUDGET
-    yield from delete_group(env, request.ref, pace=request.pace, deadline=budget)
-    made.container_group = False
-    yield from facts.end("delete", start)
-    yield from perform(env, LedgerClear(launch_id=request.launch_id))
     outcome = RunOutcome(
         exit_code=ended.exit_code,
         lines=tuple(follower.lines),
         truncated=follower.cursor.truncated,
-        launched=Launched(
-            state=state,
-            mapped=launched.mapped,
-            adopted=False,
-            facts=facts,
-        ),
+        launched=Launched(state=state, mapped={}, adopted=False, facts=job.facts),
         seconds=max(0.0, (ended.finished_at or 0.0) - (ended.started_at or 0.0)),
     )
     if check and outcome.exit_code != 0:
@@ -128,55 +134,95 @@ class _Follower:
     cursor: LogCursor = field(factory=LogCursor)
     lines: list[LogLine] = field(factory=list)
     started: float | None = field(init=False, default=None)
+    misses: int = field(init=False, default=0)
 
-    def follow(self) -> Flow[tuple[GroupState, ContainerState]]:
+    @property
+    def text(self) -> str:
+        """All lines."""
+        return "".join(f"{line}\n" for line in self.lines)
+
+    def follow(
+        self, _accepted: GroupState, operation_url: str | None
+    ) -> Flow[tuple[GroupState, ContainerState]]:
         """Until the container has ended, and its log is read."""
-        request, pace = self.request, self.request.pace
-        accepted = self.env.clock.now()
-        yield from sleep(self.env, pace.first_read)
+        env, pace = self.env, self.request.pace
+        self.facts.phase = "start"
+        accepted = env.clock.now()
+        yield from sleep(env, min(pace.first_read, self._start_deadline - accepted))
         while True:
             state = yield from self._read()
-            current = state.containers[0].current
-            now = self.env.clock.now()
-            if current is not None and current.state != "Waiting":
-                self.started = now if self.started is None else self.started
-                yield from self._read_lines()
+            current = next(
+                (s.current for s in (state.containers if state is not None else ())), None
+            )
+            now = env.clock.now()
             if current is not None and current.state == "Terminated":
-                yield from sleep(self.env, pace.lines * LAST_LOOK)
-                yield from self._read_lines()
-                return state, current
-            verdict = diagnose(state, wants_completion=True)
-            if verdict is not None:
-                raise verdict.error
-            if self.started is None:
-                if now >= self.facts.began + request.timeout:
-                    raise NotReadyError(
-                        f"container group '{request.spec.name}' has not started within "
-                        f"{request.timeout:g} s ({state.state or state.provisioning_state})"
-                    )
-                yield from sleep(self.env, pace.read_interval(now - accepted))
-            else:
-                if self.timeout is not None and now >= self.started + self.timeout:
-                    raise RunTimeoutError(
-                        f"container group '{request.spec.name}' was not done within "
-                        f"{self.timeout:g} s, and was ended"
-                    )
-                yield from sleep(self.env, pace.lines)
+                yield from self._read_lines(whole=False)
+                yield from sleep(env, pace.lines * LAST_LOOK)
+                yield from self._read_lines(whole=True)
+                return cast("GroupState", state), current
+            if current is not None and current.state == "Running":
+                self.started = now if self.started is None else self.started
+                self.facts.phase = "run"
+                yield from self._read_lines(whole=False)
+            if state is not None:
+                yield from self._check(state, operation_url)
+            pause = pace.lines if self.started is not None else pace.read_interval(now - accepted)
+            yield from sleep(env, min(pause, self._left(state, env.clock.now())))
 
-    def _read(self) -> Flow[GroupState]:
+    @property
+    def _start_deadline(self) -> float:
+        return self.facts.began + self.request.timeout
+
+    def _left(self, state: GroupState | None, now: float) -> float:
+        """Seconds that it may still take; raises when there are none."""
+        name = self.request.spec.name
+        if self.started is None:
+            left = self._start_deadline - now
+            if left <= 0:
+                seen = "not seen" if state is None else state.state or state.provisioning_state
+                raise NotReadyError(
+                    f"container group '{name}' has not started within {self.request.timeout:g} s ({seen})"
+                )
+            return left
+        if self.timeout is None:
+            return inf
+        left = self.started + self.timeout - now
+        if left <= 0:
+            raise RunTimeoutError(
+                f"container group '{name}' was not done within {self.timeout:g} s, and was ended"
+            )
+        return left
+
+    def _check(self, state: GroupState, operation_url: str | None) -> Flow[None]:
+        error = diagnose(state, wants_completion=True)
+        if error is None:
+            return
+        if isinstance(error, ProvisioningError) and operation_url is not None:
+            reason = yield from operation_failure(self.env, operation_url)
+            if reason is not None:
+                raise reason from error
+        raise error
+
+    def _read(self) -> Flow[GroupState | None]:
+        """As ARM shows it; ``None`` where it is not found yet."""
         ref = self.request.ref
         sent = self.facts.elapsed()
-        reply: ArmReply = yield from retrying(
-            self.env,
-            ArmCall(operation="group.get", resource_group=ref.resource_group.name, name=ref.name),
-            deadline=float("inf"),
-        )
+        call = ArmCall(operation="group.get", resource_group=ref.resource_group.name, name=ref.name)
+        until = self._start_deadline if self.started is None else self.env.clock.now() + OUTAGE
+        try:
+            reply: ArmReply = yield from retrying(self.env, call, deadline=until, policy=PATIENT)
+        except NotFoundError as error:
+            self.misses += 1
+            if self.misses >= MOST_MISSES:
+                raise GroupGoneError(f"{ref.id} does not exist any more") from error
+            return None
+        self.misses = 0
         state = GroupState.from_arm(reply.body)
         self.facts.see_reply(reply, sent=sent)
         self.facts.see_state(state, reply.headers)
         return state
 
-    def _read_lines(self) -> Flow[None]:
+    def _read_lines(self, *, whole: bool) -> Flow[None]:
         lines = yield from read_new_lines(
             self.env,
             ArmCall(
@@ -187,23 +233,41 @@ class _Follower:
                 timestamps=True,
             ),
             self.cursor,
+            whole=whole,
         )
         self.lines += lines
         for line in lines:
             yield Start(Notify(event=line))
 
 
-def read_new_lines(env: Env, call: ArmCall, cursor: LogCursor) -> Flow[list[LogLine]]:
+def read_new_lines(
+    env: Env, call: ArmCall, cursor: LogCursor, *, whole: bool
+) -> Flow[list[LogLine]]:
     """
     Read a log; returns what is new.
 
-    A log that cannot be read now is no error: the service answers ``ContainerGroupDeploymentNotReady``
-    for a container that has only just started, and throttles.
+    A log that cannot be read now is no error: a container that has only just started has none yet, and
+    what throttles says when to come back, which is waited for. The last read, of a whole log, is tried
+    again where it fails.
+
+    Args:
+        env: Clock and random generator.
+        call: The read.
+        cursor: How far the log has been read.
+        whole: Nothing more is written to it.
     """
     try:
-        reply: ArmReply = yield from perform(env, call)
+        reply: ArmReply = yield from (
+            retrying(env, call, deadline=env.clock.now() + LAST_READ)
+            if whole
+            else perform(env, call)
+        )
+    except NotFoundError:
+        return []
     except AciflowError as error:
-        if transient(error) or getattr(error, "code", None) == "ContainerGroupDeploymentNotReady":
-            return []
-        raise
-    return cursor.feed((reply.body or {}).get("content") or "")
+        if not transient(error):
+            raise
+        if isinstance(error, ArmError) and error.retry_after:
+            yield from sleep(env, error.retry_after)
+        return []
+    return cursor.feed((reply.body or {}).get("content") or "", whole=whole)

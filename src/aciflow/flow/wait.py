@@ -12,18 +12,22 @@ import json
 import re
 
 from collections.abc import Mapping
+from math import inf
 from typing import cast
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from aciflow.arm.errors import operation_error
 from aciflow.errors import (
     AciflowError,
     ArmError,
     GroupGoneError,
+    InvalidRequestError,
     NotFoundError,
     NotReadyError,
-    UnreachableFromHereError,
+    Problem,
+    ProvisioningError,
+    ValidationError,
 )
 from aciflow.flow.effects import (
     ArmCall,
@@ -35,15 +39,16 @@ from aciflow.flow.effects import (
     Flow,
     HttpProbe,
     Next,
+    Operation,
     ProbeResult,
     Start,
     TcpProbe,
 )
 from aciflow.flow.facts import Facts
-from aciflow.flow.health import Verdict, completed, diagnose, running
+from aciflow.flow.health import addressed, completed, diagnose, running, too_late
 from aciflow.flow.ids import GroupRef
 from aciflow.flow.pace import Pace
-from aciflow.flow.retry import perform, transient
+from aciflow.flow.retry import retrying, transient
 from aciflow.model import GroupState
 from aciflow.ready import (
     Check,
@@ -57,13 +62,24 @@ from aciflow.ready import (
 )
 
 
-__all__ = ["MAPPED_HEADER", "Mapped", "Waited", "default_ready", "parse_mapped", "wait_ready"]
+__all__ = [
+    "MAPPED_HEADER",
+    "MOST_MISSES",
+    "Mapped",
+    "Waited",
+    "default_ready",
+    "operation_failure",
+    "parse_mapped",
+    "wait_ready",
+]
 
 MAPPED_HEADER = "x-aciflow-mapped"
 # Probes that may be under way at once: at four a second and 2 s each there are never more.
 MOST_PROBES = 8
 # A group that was accepted may not be found for a moment; after so many reads it is gone.
 MOST_MISSES = 3
+# Seconds to find out why an operation failed.
+REASON = 10.0
 
 Mapped = Mapping[int, tuple[str, int]]
 
@@ -117,27 +133,24 @@ def wait_ready(
     waiter = _Waiter(env=env, ref=ref, ready=ready, facts=facts, pace=pace, deadline=deadline)
     try:
         yield from waiter.run()
-    except _Hopeless as hopeless:
-        verdict = hopeless.verdict
-        if verdict.ask_operation and operation_url is not None:
-            reason = yield from _operation_failure(env, operation_url)
+    except (ProvisioningError, NotReadyError, GroupGoneError) as error:
+        # The PUT's operation may know a better reason.
+        if operation_url is not None and not waiter.provisioned:
+            reason = yield from operation_failure(env, operation_url)
             if reason is not None:
-                raise reason from verdict.error
-        raise verdict.error from None
+                raise reason from error
+        raise
     return Waited(state=cast("GroupState", waiter.state), mapped=waiter.mapped)
 
 
-class _Hopeless(Exception):  # noqa: N818 (never leaves this module)
-    def __init__(self, verdict: Verdict) -> None:
-        self.verdict = verdict
-
-
-def _operation_failure(env: Env, url: str) -> Flow[ArmError | None]:
+def operation_failure(env: Env, url: str) -> Flow[ArmError | None]:
+    """Why an operation failed, if it did; ``None`` also where ARM does not tell."""
+    call = ArmCall(operation="operation.get", url=url, timeout=REASON)
     try:
-        reply: ArmReply = yield from perform(env, ArmCall(operation="operation.get", url=url))
+        reply: ArmReply = yield from retrying(env, call, deadline=env.clock.now() + REASON)
     except AciflowError:
         return None  # the view of the group has said enough
-    failed = isinstance(reply.body, dict) and reply.body.get("status") == "Failed"
+    failed = isinstance(reply.body, dict) and reply.body.get("status") in ("Failed", "Canceled")
     return operation_error(reply.body) if failed else None
 
 
@@ -163,10 +176,9 @@ class _Waiter:
     next_read: float = field(init=False)
     misses: int = field(init=False, default=0)
     trouble: AciflowError | None = field(init=False, default=None)
-    log: tuple[int, LogCheck] | None = field(init=False, default=None)
+    log: tuple[int, LogCheck, float] | None = field(init=False, default=None)
     next_log: float = field(init=False, default=0.0)
-    log_sent: float = field(init=False, default=0.0)
-    log_read: float = field(init=False, default=0.0)
+    logs_read: dict[LogCheck, float] = field(init=False, factory=dict)
     ended: float | None = field(init=False, default=None)
     running_since: float | None = field(init=False, default=None)
     told: str = field(init=False, default="")
@@ -176,21 +188,25 @@ class _Waiter:
         self.last_read = self.accepted
         self.next_read = self.accepted + self.pace.first_read
 
+    @property
+    def provisioned(self) -> bool:
+        """Whether the service has said that it has done its part."""
+        return self.state is not None and self.state.provisioning_state == "Succeeded"
+
     def run(self) -> Flow[None]:
         """Until every check is met."""
-        while True:
+        while self.state is None or self._open():
             now = self.env.clock.now()
             if now >= self.deadline:
                 raise self._too_late()
             due = yield from self._start_what_is_due(now)
             done = cast("Done | None", (yield Next(due)))
-            if done is None:
-                continue
-            yield from self._take(done)
-            if self.state is not None and len(self.met) == len(self.ready.checks):
-                break
-        for token in [*self.probes, *([self.read] if self.read is not None else [])]:
-            yield Cancel(token)
+            if done is not None:
+                yield from self._take(done)
+        log = self.log and self.log[0]
+        for token in (*self.probes, self.read, log):
+            if token is not None:
+                yield Cancel(token)
 
     # --- what to do next ------------------------------------------------------------------
 
@@ -206,8 +222,7 @@ class _Waiter:
         check = self._log_check()
         if check is not None and self.log is None:
             if now >= self.next_log:
-                self.log_sent = now
-                self.log = (yield Start(self._log_call(check))), check
+                self.log = (yield Start(self._log_call(check))), check, now
             else:
                 due = min(due, self.next_log)
         probe = self._probe()
@@ -221,9 +236,9 @@ class _Waiter:
             due = min(due, next_probe)
         return due
 
-    def _call(self, operation: str) -> ArmCall:
+    def _call(self, operation: Operation) -> ArmCall:
         return ArmCall(
-            operation=operation,  # type: ignore[arg-type]
+            operation=operation,
             resource_group=self.ref.resource_group.name,
             name=self.ref.name,
         )
@@ -235,11 +250,8 @@ class _Waiter:
 
     def _log_call(self, check: LogCheck) -> ArmCall:
         state = cast("GroupState", self.state)
-        return ArmCall(
-            operation="group.logs",
-            resource_group=self.ref.resource_group.name,
-            name=self.ref.name,
-            container=check.container or state.containers[0].name,
+        return evolve(
+            self._call("group.logs"), container=check.container or state.containers[0].name
         )
 
     def _open(self) -> list[Check]:
@@ -251,13 +263,26 @@ class _Waiter:
         if not checks or self.state is None or self.state.ip is None:
             return None
         check = checks[self.turn % len(checks)]
-        port = check.port or next(p.port for p in self.state.ports if p.protocol == "TCP")
+        port = check.port or self._first_port(self.state)
         host, port = self.mapped.get(port, (self.state.ip, port))
         if isinstance(check, TcpCheck):
             return check, TcpProbe(host=host, port=port, timeout=check.timeout)
         return check, HttpProbe(
             host=host, port=port, path=check.path, status=check.status, timeout=check.timeout
         )
+
+    def _first_port(self, state: GroupState) -> int:
+        port = next((port.port for port in state.ports if port.protocol == "TCP"), None)
+        if port is None:
+            raise ValidationError(
+                [
+                    Problem(
+                        field="ready",
+                        message=f"container group '{state.name}' has no TCP port on an address",
+                    )
+                ]
+            )
+        return port
 
     # --- what came of it ------------------------------------------------------------------
 
@@ -266,8 +291,9 @@ class _Waiter:
             self.read = None
             yield from self._take_read(done)
         elif self.log is not None and done.token == self.log[0]:
-            check, self.log = self.log[1], None
-            self._take_log(check, done)
+            _, check, sent = self.log
+            self.log = None
+            self._take_log(check, sent, done)
         elif done.token in self.probes:
             probed, sent = self.probes.pop(done.token)
             result: ProbeResult = done.result()
@@ -278,7 +304,6 @@ class _Waiter:
 
     def _take_read(self, done: Done) -> Flow[None]:
         now = self.env.clock.now()
-        unseen_since, self.last_read = self.last_read, now
         try:
             reply: ArmReply = done.result()
         except NotFoundError as error:
@@ -290,13 +315,10 @@ class _Waiter:
         except AciflowError as error:
             if not transient(error):
                 raise
-            self.trouble = error
-            asked = error.retry_after if isinstance(error, ArmError) else None
-            jitter = self.env.random.uniform(0.5, 1.0) * self.pace.watch_interval(
-                now - self.accepted
-            )
-            self.next_read = now + (jitter if asked is None else asked)
+            pause = self.pace.watch_interval(now - self.accepted)
+            self._trouble(error, now + self.env.random.uniform(0.5, 1.0) * pause)
             return
+        unseen_since, self.last_read = self.last_read, now
         self.misses, self.trouble = 0, None
         state = GroupState.from_arm(reply.body)
         self.facts.see_reply(reply, sent=self.read_sent - self.facts.began)
@@ -305,9 +327,19 @@ class _Waiter:
         if state.ip is not None and (self.state is None or self.state.ip is None):
             self.facts.see_address(unseen_since=unseen_since - self.facts.began)
         self.state = state
+        if any(isinstance(check, TcpCheck | HttpCheck) for check in self._open()):
+            self._first_port(state)  # there must be one, or it would never be ready
         yield from self._tell(state)
-        self._judge(state, now, unseen_since)
         self.next_read = now + self._read_interval(now)
+        self._judge(state, now, unseen_since)
+
+    def _trouble(self, error: AciflowError, again: float) -> None:
+        """ARM does not tell now. What it says of when to come back holds for every kind of read."""
+        self.trouble = error
+        self.next_read = max(self.next_read, again)
+        if isinstance(error, ArmError) and error.retry_after:
+            self.next_read = self.env.clock.now() + error.retry_after
+            self.next_log = max(self.next_log, self.next_read)
 
     def _judge(self, state: GroupState, now: float, unseen_since: float) -> None:
         """Which of the checks that ARM decides are met; whether it is hopeless."""
@@ -315,36 +347,44 @@ class _Waiter:
             self.running_since = now if self.running_since is None else self.running_since
         else:
             self.running_since = None
-        wants_completion = CompletedCheck() in self.ready.checks
-        ran = running(state) or completed(state)
-        for check, met in ((RunningCheck(), ran), (CompletedCheck(), completed(state))):
+        done = completed(state)
+        ran = done or (running(state) and addressed(state))
+        for check, met in ((RunningCheck(), ran), (CompletedCheck(), done)):
             if check in self.ready.checks:
                 (self.met.add if met else self.met.discard)(check)
                 if met:
                     self.facts.see_ready(resolution=now - unseen_since)
-        if len(self.met) == len(self.ready.checks):
+        waiting = self._open()
+        if not waiting:
             return
         for_ = None if self.running_since is None else now - self.running_since
-        verdict = diagnose(state, wants_completion=wants_completion, running_for=for_)
-        if verdict is None:
+        error = diagnose(state, wants_completion=CompletedCheck() in waiting, running_for=for_)
+        if error is None:
             return
-        if completed(state) and self._log_check() is not None and self.ended is None:
-            # It ended well, and may have written the awaited line: read its log once more.
-            self.ended = self.next_log = now
-            return
-        if self.ended is None or self.ended <= self.log_read:
-            raise _Hopeless(verdict)
+        if done:
+            # It ended well, and may have written the awaited line: its log is read once more.
+            if self.ended is None:
+                self.ended = self.next_log = now
+            if any(
+                self.logs_read.get(c, -inf) < self.ended for c in waiting if isinstance(c, LogCheck)
+            ):
+                return
+        raise error
 
-    def _take_log(self, check: LogCheck, done: Done) -> None:
+    def _take_log(self, check: LogCheck, sent: float, done: Done) -> None:
         now = self.env.clock.now()
         self.next_log = now + self.pace.lines
-        self.log_read = self.log_sent
         try:
             reply: ArmReply = done.result()
-        except AciflowError as error:
-            # A container that has just started has no log yet (ContainerGroupDeploymentNotReady).
-            self.trouble = error
+        except (NotFoundError, InvalidRequestError) as error:
+            self.trouble = error  # a container that has just started has no log yet
             return
+        except AciflowError as error:
+            if not transient(error):
+                raise
+            self._trouble(error, self.next_read)
+            return
+        self.logs_read[check] = sent
         content = (reply.body or {}).get("content") or ""
         if any(re.search(check.pattern, line) for line in content.splitlines()):
             self.met.add(check)
@@ -370,36 +410,16 @@ class _Waiter:
             self.told = words
             yield from self.facts.note(words)
 
-    # --- too late -------------------------------------------------------------------------
-
     def _too_late(self) -> AciflowError:
         took = self.env.clock.now() - self.facts.began
         waiting = " and ".join(str(check) for check in self._open()) or "ARM"
-        head = f"container group '{self.ref.name}' is not ready after {took:.0f} s: waiting for {waiting}"
-        state = self.state
-        if state is None:
-            why = "" if self.trouble is None else f"; ARM could not be read: {self.trouble.message}"
-            return NotReadyError(head + why)
-        seen = [result for check, result in self.outcomes.items() if check not in self.met]
-        if (
-            running(state)
-            and seen
-            and all(result.reason in ("timeout", "unroutable") for result in seen)
-        ):
-            ports = ", ".join(f"{port.port}/{port.protocol}" for port in state.ports)
-            return UnreachableFromHereError(
-                f"container group '{self.ref.name}' runs, and this machine cannot reach it: "
-                f"{seen[0].detail}. It may serve others all the same: a firewall or an egress filter "
-                f"here, or a private address there, look like this. So does a wrong port; it exposes "
-                f"{ports}. Wait for Ready.running() or Ready.log(...) to go without a connection"
-            )
-        parts = [f"{state.ip or 'no address'}", *(result.detail for result in seen)]
-        parts += [
-            f"container '{status.name}' {status.current.state.lower() if status.current else 'not started'}"
-            + (f" ({status.current.detail})" if status.current and status.current.detail else "")
-            for status in state.containers
-        ]
-        return NotReadyError(f"{head} ({'; '.join(parts)})")
+        return too_late(
+            self.ref.name,
+            f"is not ready after {took:.0f} s: waiting for {waiting}",
+            self.state,
+            [result for check, result in self.outcomes.items() if check not in self.met],
+            self.trouble,
+        )
 
 
 def parse_mapped(header: str | None) -> Mapped:
