@@ -100,7 +100,7 @@ class Core:
         self.books = Books(self.group_ref, resource_group)
         self._reset()
         if self.target.endpoint is not None:
-            self.target.endpoint.attach()
+            self.target.endpoint.start()
         _cores.add(self)
 
     def _reset(self) -> None:
@@ -170,8 +170,6 @@ class Core:
             gateway.close()
         self._network.close()
         self._workers.close()
-        if self.target.endpoint is not None:
-            self.target.endpoint.detach()
 
     # --- requests -------------------------------------------------------------------------
 

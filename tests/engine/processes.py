@@ -75,14 +75,13 @@ import json, sys
 from aciflow.local import LocalAzure
 from tests.engine.processes import *
 azure = LocalAzure.shared()
-azure.attach()
+azure.start()
 service = azure._service
 print(json.dumps(service.holds), flush=True)
 for line in sys.stdin:
     names = dict(globals(), result=None)
     exec(json.loads(line), names)
     print(json.dumps(names["result"]), flush=True)
-azure.detach()
 """
 
     def __init__(self) -> None:

@@ -234,7 +234,7 @@ def test_shared_is_one_object_until_it_is_closed(processes: Callable[[], Process
     del processes
     first = shared()
     assert shared() is first
-    first.attach()
+    first.start()
     service = first._service
     assert isinstance(service, SharedService)
     assert service.holds

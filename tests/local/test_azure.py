@@ -190,7 +190,7 @@ def test_a_fork_does_not_use_its_parents_endpoint(local: LocalAzure, http: httpx
 def test_what_is_forgotten_is_closed_at_the_end() -> None:
     """The interpreter's end closes whatever endpoint is still open."""
     local = LocalAzure("simulated")
-    local.attach()
+    local.start()
     _close_all()
 
     with pytest.raises(EndpointUnreachableError):
@@ -205,40 +205,6 @@ def test_arguments_that_do_not_go_together_are_refused() -> None:
         LocalAzure("simulated", addresses="loopback")
     with pytest.raises(ConfigurationError, match="choose"):
         LocalAzure("vmware")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
-
-
-class _Recorder(SimulatedRuntime):
-    """A simulated runtime that notes when its network is given back."""
-
-    drops = 0
-
-    def drop_network(self) -> None:
-        self.drops += 1
-
-
-def test_the_network_goes_with_the_last_client_and_group() -> None:
-    """Not while another client is there, nor while a group runs."""
-    runtime = _Recorder(speed=SPEED, traces=[TRACE])
-    seen = []
-    with (
-        LocalAzure(runtime) as local,
-        httpx.Client(transport=local.transport(), **_options(local)) as http,
-    ):
-        home = f"/subscriptions/{local.subscription_id}/resourcegroups/rg"
-        http.put(home, json={"location": "westus"})
-        local.attach()
-        local.attach()
-        http.put(_path(local), json=group())
-        for step in (local.detach, local.detach, local.attach):
-            step()
-            seen.append(runtime.drops)
-        http.delete(_path(local))
-        local.detach()
-        seen.append(runtime.drops)
-
-    assert local.kind == "simulated"
-    assert local.runtime is runtime
-    assert seen == [0, 0, 0, 1]
 
 
 def test_tokens_are_good_for_an_hour_and_only_with_their_key() -> None:

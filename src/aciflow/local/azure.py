@@ -95,7 +95,6 @@ class LocalAzure:
     def _take(self, service: Service) -> None:
         self._service = service
         self._lock = threading.Lock()
-        self._users = 0
         self._workers: Workers | None = None
         self._closed = False
         _open.add(self)
@@ -157,24 +156,14 @@ class LocalAzure:
         runtime = self._service.runtime
         return SimulatedProber(runtime) if isinstance(runtime, SimulatedRuntime) else None
 
-    def attach(self) -> None:
+    def start(self) -> None:
         """
-        A client begins to use it.
+        Make sure that it runs; the first request would, too.
 
         Raises:
             aciflow.errors.EngineUnavailableError: There is nothing to run containers on.
         """
         self._service.start()
-        with self._lock:
-            self._users += 1
-
-    def detach(self) -> None:
-        """A client has ended; after the last one the engine's network goes, unless groups use it."""
-        with self._lock:
-            self._users = max(self._users - 1, 0)
-            rest = self._users == 0 and not self._closed
-        if rest:
-            self._service.rest()
 
     def keep_after_exit(self) -> None:
         """
@@ -202,7 +191,7 @@ class LocalAzure:
             workers.close()
 
     def __enter__(self) -> Self:
-        self._service.start()
+        self.start()
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -108,14 +108,6 @@ class Host:
                     return reply
             answer = self.runtime.answer(reply)
 
-    def rest(self) -> None:
-        """Nobody is looking: without groups, give back what the runtime keeps between them."""
-        self._check()
-        with self._lock:
-            idle = self.endpoint.idle and not self._closed
-        if idle:
-            self.runtime.drop_network()
-
     def close(self, *, keep: bool = False) -> None:
         """
         End the thread and the runtime.

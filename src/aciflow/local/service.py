@@ -80,10 +80,6 @@ class Service(Protocol):
         """See to it that the groups are looked after when this process has ended."""
         ...
 
-    def rest(self) -> None:
-        """The last user has gone for now."""
-        ...
-
     def close(self) -> None:
         """End; what is left depends on the kind of service."""
         ...
@@ -158,12 +154,6 @@ class OwnService:
 
     def keep(self) -> None:
         """Nothing outlives an endpoint of one's own."""
-
-    def rest(self) -> None:
-        """Give back the network, unless there are groups."""
-        host = self._host
-        if host is not None and not self._closed:
-            host.rest()
 
     def close(self) -> None:
         """Remove every group, and end."""

@@ -183,21 +183,6 @@ class SharedService:
 
         ensure_keeper()
 
-    def rest(self) -> None:
-        """No client of this process is left: give back the network, unless there are groups."""
-        with self._lock:
-            watch, self._watch = self._watch, None
-        if watch is not None:
-            watch.close()
-        with contextlib.suppress(OSError):
-            if self._host is not None:
-                self._host.rest()
-            elif self._idle:  # a holder that is gone has no network to give back
-                self._ask({"op": "rest"}, repeat=False)
-        with self._lock:
-            while self._idle:
-                self._idle.pop().close()
-
     def groups(self) -> int:
         """How many container groups there are."""
         host = self._host
@@ -351,8 +336,6 @@ class SharedService:
             if message["op"] == "request":
                 reply = host.request(channel.decode_request(message["request"]))
                 return channel.encode_reply(reply)
-            if message["op"] == "rest":
-                host.rest()
             return {"groups": len(host.endpoint.recovery())}
         except EngineUnavailableError as error:
             return {"problem": ["engine", error.message]}

@@ -37,8 +37,9 @@ class Runtime(Protocol):
       that was never opened. ``Closed`` is the last that is heard of its group.
     * ``Exited`` carries the ``attempt`` of the start that it ends, and comes exactly once for each
       ``Started``, unless the group is closed before.
-    * A group's volumes and its logs stay until it is closed; so do its address and its containers'
-      logs over restarts.
+    * A group's volumes and its containers' logs stay until it is closed. Its address stays while a
+      container comes back by itself, as far as the runtime can hold it; another one is told by another
+      ``SandboxReady``.
 
     Attributes:
         kind: What the endpoint says it runs on.
@@ -84,10 +85,6 @@ class Runtime(Protocol):
             groups: For each uid ``{"resource_id": str, "ip": str | None, "running": {container:
                 {"attempt": int, "container_id": str}}}``.
         """
-        ...
-
-    def drop_network(self) -> None:
-        """No group exists any more and nobody is looking: give back what is kept between groups."""
         ...
 
     def close(self, *, remove: bool) -> None:

@@ -132,9 +132,6 @@ class SimulatedRuntime:
     def recover(self, groups: Mapping[str, Mapping[str, Any]]) -> None:
         """Nothing outlives the process of a simulation."""
 
-    def drop_network(self) -> None:
-        """There is none."""
-
     def close(self, *, remove: bool) -> None:  # noqa: ARG002
         """Stop reporting."""
         with self._condition:
