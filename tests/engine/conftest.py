@@ -28,6 +28,7 @@ from aciflow.local.protocol import (
     Started,
 )
 from aciflow.local.runtime.engine import EngineRuntime
+from aciflow.local.runtime.engine.containers import Restarts
 
 
 Seen = TypeVar("Seen", bound=Observation)
@@ -68,14 +69,21 @@ class Rig:
                 pytest.fail(f"no {kind.__name__} {fields} in {timeout} s; seen: {self.seen}")
             return found()[count - 1]
 
-    def open(self, *ports: int, containers: int = 1, name: str = "group") -> str:
+    def open(self, *ports: int, **more: Any) -> str:
         """Open a sandbox; returns its uid."""
         uid = uuid.uuid4().hex[:12]
-        self.ask(uid, *ports, containers=containers, name=name)
+        self.ask(uid, *ports, **more)
         self.wait(SandboxReady, uid=uid)
         return uid
 
-    def ask(self, uid: str, *ports: int, containers: int = 1, name: str = "group") -> None:
+    def ask(
+        self,
+        uid: str,
+        *ports: int,
+        containers: int = 1,
+        name: str = "group",
+        restarts: Restarts = "never",
+    ) -> None:
         """Ask for a sandbox, and do not wait."""
         self.runtime.execute(
             OpenSandbox(
@@ -84,6 +92,7 @@ class Rig:
                 name=name,
                 containers=containers,
                 ports=tuple(PortSpec(port=port) for port in ports),
+                restarts=restarts,
             )
         )
 

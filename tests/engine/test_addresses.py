@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import socket
+import time
 
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.engine.conftest import Rig, fetch, listening
+from tests.images import Engine
 
 from aciflow.local.protocol import Exited, SandboxFailed, SandboxReady, StopContainer
-from aciflow.local.runtime.engine import subnets
+from aciflow.local.runtime.engine.addresses import direct_routes, loopback_addresses
+from aciflow.local.runtime.engine.containers import Restarts
+from aciflow.local.runtime.engine.groups import Group, Member
 
 
 @pytest.mark.engine
@@ -25,6 +30,92 @@ def test_auto_is_a_bridge_where_this_machine_routes_to_it(rigs: Callable[..., Ri
     rig.run(uid)
     assert not rig.ip(uid).startswith("127.")
     assert b"hello from a container\n" == fetch(rig.ip(uid), 80)
+
+
+@pytest.mark.engine
+def test_a_container_that_comes_back_has_its_address_again(rig: Rig, engine: Engine) -> None:
+    """Another group gets another address meanwhile, also where one below has become free."""
+    lower, uid = rig.open(80), rig.open(80, restarts="on-failure")
+    rig.run(lower)
+    container = rig.run(uid).container_id
+    ip = rig.ip(uid)
+    rig.close(lower)
+    for attempt in (1, 2):
+        engine.request("POST", f"/containers/{container}/kill")
+        assert 137 == rig.wait(Exited, uid=uid, attempt=attempt - 1).exit_code
+        _wait_until_held(engine, uid, ip)
+        other = rig.open(80)
+        rig.run(other)
+        container = rig.run(uid, attempt=attempt).container_id
+        assert b"hello from a container\n" == fetch(ip, 80)
+        assert ip != rig.ip(other)
+    assert {None, ip} == _told(rig, uid)
+    rig.close(uid)
+    assert {} == engine.labelled(f"aciflow.uid={uid}")
+
+
+def _wait_until_held(engine: Engine, uid: str, ip: str) -> None:
+    end = time.monotonic() + 10
+    while True:
+        held = []
+        for name in engine.labelled(f"aciflow.uid={uid}"):
+            if "pause" in name:
+                status, body = engine.request("GET", f"/containers/{name.split()[1]}/json")
+                if status == 200:  # else it was passed over, and is gone already
+                    held.append(json.loads(body)["NetworkSettings"]["IPAddress"])
+        if held == [ip]:
+            return
+        assert time.monotonic() < end, held
+        time.sleep(0.02)
+
+
+def _told(rig: Rig, uid: str) -> set[str | None]:
+    return {one.ip for one in rig.seen if isinstance(one, SandboxReady) and one.uid == uid}
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize(
+    ("restarts", "script"), [("never", "exit 1"), ("on-failure", "exit 0"), ("always", "sleep 60")]
+)
+def test_nobody_holds_the_address_of_what_has_ended_for_good(
+    rig: Rig, engine: Engine, restarts: Restarts, script: str
+) -> None:
+    """Its policy says that it does not come back, or it was told to stop."""
+    uid = rig.open(80, restarts=restarts)
+    rig.shell(uid, script)
+    if script.startswith("sleep"):
+        rig.runtime.execute(StopContainer(uid=uid, container="c", grace=0.0))
+    rig.wait(Exited, uid=uid)
+    rig.shell(uid, "true", attempt=1)  # waits for a pause container that is on its way
+    assert not any("pause" in name for name in engine.labelled(f"aciflow.uid={uid}"))
+
+
+@pytest.mark.engine
+def test_an_address_that_somebody_else_has_got_is_replaced_and_told(
+    rig: Rig, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The container comes back at another address, and the endpoint hears of it before."""
+    uid = rig.open(80, restarts="always")
+    container = rig.run(uid).container_id
+    old = rig.ip(uid)
+    others = [rig.open(80) for _ in range(4)]
+    hold = rig.runtime._sandboxes.hold
+
+    def too_late(group: Group, ended: Member) -> None:
+        for other in others:
+            rig.run(other)
+            if IPv4Address(rig.ip(other)) >= IPv4Address(old):
+                break
+        hold(group, ended)
+
+    monkeypatch.setattr(rig.runtime._sandboxes, "hold", too_late)
+    engine.request("POST", f"/containers/{container}/kill")
+    rig.wait(Exited, uid=uid)
+    started = rig.run(uid, attempt=1)
+    assert old != rig.ip(uid)
+    assert b"hello from a container\n" == fetch(rig.ip(uid), 80)
+    told = [one for one in rig.seen if one in (started, rig.wait(SandboxReady, ip=rig.ip(uid)))]
+    assert started is told[-1]
 
 
 @pytest.mark.engine
@@ -73,68 +164,21 @@ def test_mapped_ports_are_told_and_outlive_a_restart(rigs: Callable[..., Rig]) -
     assert b"hello from a container\n" == fetch(host, port)
 
 
-networks = st.builds(
-    lambda number, length: IPv4Network((number, length), strict=False),
-    st.integers(0, 2**32 - 1),
-    st.integers(8, 30),
-)
-
-
-@given(st.lists(networks, max_size=20), st.text(max_size=8))
-def test_a_candidate_is_private_and_overlaps_nothing(taken: list[IPv4Network], seed: str) -> None:
-    """Whatever is taken, no candidate touches it."""
-    for network, _ in zip(subnets.candidates(taken, seed), range(5), strict=False):
-        assert network.is_private
-        assert not any(network.overlaps(other) for other in taken)
-
-
-def test_there_is_a_candidate_although_a_vpn_takes_all_of_10() -> None:
-    """Another private range is used then."""
-    taken = [IPv4Network("10.0.0.0/8")]
-    assert not next(subnets.candidates(taken, "x")).overlaps(taken[0])
-
-
-@given(st.sets(st.integers(2, 14)), st.integers(1, 14))
-@example(set(range(2, 15)), 5)
-def test_addresses_go_round_and_skip_what_is_used(used: set[int], after: int) -> None:
-    """The next free number behind the last one; the gateway and the broadcast never."""
-    network = IPv4Network("10.9.8.0/28")
-    taken = {f"10.9.8.{number}" for number in used}
-    if len(used) == 13:
-        with pytest.raises(LookupError, match="in use"):
-            subnets.host_address(network, taken, after)
-        return
-    address, number = subnets.host_address(network, taken, after)
-    assert address not in taken
-    assert address == f"10.9.8.{number}"
-    assert 2 <= number <= 14
-
-
-def test_every_address_of_a_network_can_be_given_out() -> None:
-    """As many groups as the network has addresses, less its own three."""
-    network = IPv4Network("10.9.8.0/29")
-    used: list[str] = []
-    last = 1
-    for _ in range(5):
-        address, last = subnets.host_address(network, used, last)
-        used.append(address)
-    assert {f"10.9.8.{number}" for number in range(2, 7)} == set(used)
-
-
 @given(st.text(max_size=12))
 def test_loopback_addresses_are_loopback_and_nobodys(uid: str) -> None:
     """All are in 127.64.0.0/10, and different."""
-    found = list(subnets.loopback_addresses(uid, set()))
+    found = list(loopback_addresses(uid, set()))
     assert len(set(found)) == len(found) > 1
     assert all(IPv4Address(address) in IPv4Network("127.64.0.0/10") for address in found)
-    assert found[1:] == list(subnets.loopback_addresses(uid, {found[0]}))
+    assert found[1:] == list(loopback_addresses(uid, {found[0]}))
 
 
 def test_routes_are_read_as_the_kernel_writes_them() -> None:
-    """Hexadecimal in little-endian order; the default route is left out."""
+    """Hexadecimal in little-endian order; what is behind a gateway is not this machine's own."""
     table = (
         "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
         "eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"
         "docker0\t000011AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n"
+        "eth0\t000012AC\t010200C0\t0003\t0\t0\t0\t0000FFFF\t0\t0\t0\n"
     )
-    assert [IPv4Network("172.17.0.0/16")] == subnets.parse_routes(table)
+    assert [IPv4Network("172.17.0.0/16")] == direct_routes(table)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from tests.engine.conftest import Rig, fetch, listening
@@ -80,9 +78,9 @@ def test_environment_command_and_hostname(rig: Rig) -> None:
     assert rig.logs(uid) == "a=b c my-group\n"
 
 
-def test_restart_keeps_the_address_and_the_logs(rig: Rig) -> None:
-    """A new attempt serves at the same address, with a fresh file system and the old log."""
-    uid = rig.open(80)
+def test_a_stop_and_a_start_keep_the_logs(rig: Rig) -> None:
+    """A new attempt serves at the address that is told, with a fresh file system and the old log."""
+    uid = rig.open(80, restarts="always")
     script = "[ -e /mark ] && echo stale; touch /mark; echo here; exec httpd -f -p 80 -h /www"
     rig.shell(uid, script)
     fetch(rig.ip(uid), 80)
@@ -135,18 +133,3 @@ def test_present_image_resolves(rig: Rig) -> None:
 def test_close_of_what_was_never_opened(rig: Rig) -> None:
     """Closing is always answered."""
     rig.close("neveropened1")
-
-
-def test_network_goes_when_nobody_needs_it(rigs: Callable[..., Rig], engine: Engine) -> None:
-    """The endpoint's network is made for its first group and stays while a group has an address."""
-    rig = rigs(addresses="bridge")
-    label = f"aciflow.endpoint={rig.endpoint_id}"
-    assert engine.labelled(label) == {}
-    uid = rig.open(80)
-    rig.runtime.drop_network()
-    assert [f"network aciflow-{rig.endpoint_id[:8]}"] == list(engine.labelled(label))
-    rig.close(uid)
-    rig.runtime.drop_network()
-    assert engine.labelled(label) == {}
-    assert rig.open(80)
-    assert len(engine.labelled(label)) == 1

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from aciflow.local.protocol import ContainerRun, Mount, PortSpec, RegistryAuth
 from aciflow.local.runtime.engine import pause
 from aciflow.local.runtime.engine.api import _auth_header, _read_version
-from aciflow.local.runtime.engine.containers import Place, container_body
+from aciflow.local.runtime.engine.containers import Place, Restarts, Sandbox, container_body
 from aciflow.local.state import FileLock, Store, private_directory, write_private
 
 
-BRIDGE = Place(mode="bridge", network="n", ip="10.0.0.2")
+BRIDGE = Sandbox(hostname="h", ports=(PortSpec(port=80),), place=Place(mode="bridge"))
 
 
 def _body(run: ContainerRun, **more: object) -> dict[str, object]:
@@ -29,9 +29,7 @@ def _body(run: ContainerRun, **more: object) -> dict[str, object]:
         "attempt": 0,
         "labels": {},
         "uid": "u",
-        "hostname": "h",
-        "place": BRIDGE,
-        "ports": (PortSpec(port=80),),
+        "sandbox": BRIDGE,
         "pause_id": None,
         "processors": 2,
         **more,
@@ -62,13 +60,11 @@ def test_version_negotiation(theirs: str, oldest: str, used: str) -> None:
 
 
 def test_a_single_container_owns_the_address() -> None:
-    """It has the network and the hostname itself."""
+    """It has the network and the hostname itself, and on a bridge publishes nothing."""
     body = _body(ContainerRun(name="c", image="i"))
     assert "h" == body["Hostname"]
-    assert {"EndpointsConfig": {"n": {"IPAMConfig": {"IPv4Address": "10.0.0.2"}}}} == body[
-        "NetworkingConfig"
-    ]
-    assert "Entrypoint" not in body
+    assert {"NetworkMode": "bridge", "Privileged": False} == body["HostConfig"]
+    assert not {"Entrypoint", "ExposedPorts"} & set(body)
 
 
 def test_one_of_several_joins_the_namespaces() -> None:
@@ -77,7 +73,7 @@ def test_one_of_several_joins_the_namespaces() -> None:
     assert {"NetworkMode": "container:p", "IpcMode": "container:p", "Privileged": False} == body[
         "HostConfig"
     ]
-    assert not {"Hostname", "NetworkingConfig", "ExposedPorts"} & set(body)
+    assert not {"Hostname", "ExposedPorts"} & set(body)
     assert (["x", "y"], []) == (body["Entrypoint"], body["Cmd"])
 
 
@@ -86,14 +82,16 @@ def test_one_of_several_joins_the_namespaces() -> None:
     st.none() | st.just("10.1.2.3"),
     st.text(),
     st.lists(st.tuples(st.integers(1, 65535), st.sampled_from(["TCP", "UDP"]))),
+    st.sampled_from(["always", "on-failure", "never"]),
 )
-def test_a_place_survives_its_label(
-    mode: str, ip: str | None, name: str, ports: list[tuple[int, str]]
+def test_a_sandbox_survives_its_label(
+    mode: str, ip: str | None, name: str, ports: list[tuple[int, str]], restarts: Restarts
 ) -> None:
     """A process that adopts the group learns what it needs from it."""
-    place = Place(mode=mode, network="n", ip=ip)
     specs = tuple(PortSpec(port=port, protocol=kind) for port, kind in ports)  # type: ignore[arg-type]
-    assert (place, name, specs) == Place.parse(place.dump(name, specs))
+    place = Place(mode=mode, ip=ip)
+    sandbox = Sandbox(hostname=name, ports=specs, restarts=restarts, place=place)
+    assert sandbox == Sandbox.parse(sandbox.dump())
 
 
 def test_no_secret_is_in_any_repr() -> None:

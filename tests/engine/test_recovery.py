@@ -62,6 +62,26 @@ def test_a_running_container_is_adopted_and_watched(
     assert "name\n" == second.logs(uid)
 
 
+def test_an_adopted_group_keeps_its_address_when_its_container_comes_back(
+    rigs: Callable[..., Rig],
+) -> None:
+    """Whoever adopts a container knows its restart policy, also if it has ended meanwhile."""
+    first = rigs(addresses="bridge")
+    uid = first.open(80, restarts="always")
+    known = _known(first, uid, c=first.shell(uid, "sleep 0.5"))
+    first.runtime.close(remove=False)
+    time.sleep(0.6)
+
+    second = rigs(first.endpoint_id, addresses="bridge")
+    second.runtime.recover({uid: known})
+    second.wait(Exited, uid=uid)
+    second.ask(uid, 80, restarts="always")
+    second.run(uid, attempt=1)
+    ip = second.ip(uid)
+    assert b"hello from a container\n" == fetch(ip, 80)
+    assert 1 == len(second.runtime._api.containers(f"aciflow.uid={uid}", "aciflow.pause=1"))
+
+
 def test_what_ended_or_vanished_meanwhile_is_reported(
     rigs: Callable[..., Rig], engine: Engine
 ) -> None:
@@ -130,7 +150,7 @@ def test_groups_that_nobody_knows_are_removed(rigs: Callable[..., Rig], engine: 
 def test_what_a_killed_process_left_is_swept_by_the_next(
     rigs: Callable[..., Rig], engine: Engine, web_image: str
 ) -> None:
-    """Its containers, volumes, network and image go; those of a living one stay."""
+    """Its containers, volumes and image go; those of a living one stay."""
     living = rigs(addresses="bridge")
     kept = living.open(80)
     living.run(kept)
@@ -154,7 +174,7 @@ time.sleep(60)
         assert victim.stdout is not None
         assert b"up\n" == victim.stdout.readline()
         victim.send_signal(signal.SIGKILL)
-    assert 4 == len(engine.labelled("aciflow.endpoint=victim000001"))
+    assert 3 == len(engine.labelled("aciflow.endpoint=victim000001"))
 
     rigs(addresses="bridge")
     end = time.monotonic() + 20

@@ -64,6 +64,7 @@ class AnyGroup(RuleBasedStateMachine):
         )
         self.machine = GroupMachine(UID, self.desired, self.now)
         self.opening = 0
+        self.sandboxes = 0
         self.pulling: list[str] = []
         self.starting: list[tuple[str, int]] = []
         self.running: dict[str, int] = {}
@@ -83,6 +84,9 @@ class AnyGroup(RuleBasedStateMachine):
             assert self.closes == 0, "an action for a group that is closing"
             if isinstance(action, OpenSandbox):
                 assert not self.opening
+                assert {"Always": "always", "OnFailure": "on-failure", "Never": "never"}[
+                    self.desired.restart_policy
+                ] == action.restarts
                 self.opening += 1
             elif isinstance(action, PullImage):
                 assert action.container not in self.pulling
@@ -124,6 +128,7 @@ class AnyGroup(RuleBasedStateMachine):
     @rule(good=st.booleans())
     def sandbox(self, good: bool) -> None:
         self.opening -= 1
+        self.sandboxes += good
         if good:
             self.tell(SandboxReady(uid=UID, at=self.now, ip="10.0.0.1", mapped={80: ("h", 1)}))
         else:
@@ -204,6 +209,7 @@ class AnyGroup(RuleBasedStateMachine):
         again = {type(action) for action in self.machine.resume()}
         assert not self.starting or StartContainer in again or self.closes
         assert not self.pulling or PullImage in again or self.closes
+        assert not (self.opening or self.sandboxes) or OpenSandbox in again or self.closes
         assert json.loads(json.dumps(self.machine.dump())) == saved
 
     @precondition(lambda self: not self.closes)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import secrets
 import sys
 import threading
 import warnings
@@ -254,8 +253,7 @@ def _engine() -> Iterator[Finding]:
         )
         if usable:
             # As a launch does it, and given back at once: what else could know?
-            addresses = Addresses(api, secrets.token_hex(16), "auto")
-            yield from _address_mode(addresses)
+            yield from _address_mode(Addresses(api, "auto"))
     finally:
         api.close()
 
@@ -265,14 +263,13 @@ def _address_mode(addresses: Any) -> Iterator[Finding]:
     from aciflow.local.runtime.engine.api import EngineError
 
     means = {
-        "bridge": "each group has an address of its own on a network of the engine",
+        "bridge": "each group has an address of its own on the engine's default network",
         "loopback": "each group has an address of its own in 127.0.0.0/8",
         "mapped": "groups share an address and have free ports: use url() and endpoint()",
     }
     try:
         place = addresses.open("doctor", [PortSpec(port=80)])
         addresses.release("doctor")
-        addresses.drop()
     except (EngineError, OSError) as error:
         detail = f"no group could get one: {error}"
         yield Finding(name="addresses", status="warning", detail=detail)

@@ -169,6 +169,8 @@ class OpenSandbox:
         name: Its name, which is also the containers' hostname.
         containers: How many containers will share it, init containers included.
         ports: To be reachable from the caller; empty for a group without an address.
+        restarts: Which ends of a container will be followed by another start; the group's address is
+            to be held until then.
     """
 
     uid: str
@@ -176,6 +178,7 @@ class OpenSandbox:
     name: str
     containers: int
     ports: tuple[PortSpec, ...] = ()
+    restarts: Literal["always", "on-failure", "never"] = "never"
 
 
 @frozen(kw_only=True)
@@ -229,10 +232,11 @@ Action: TypeAlias = OpenSandbox | PullImage | StartContainer | StopContainer | C
 @frozen(kw_only=True)
 class SandboxReady:
     """
-    The group has an address.
+    The group's sandbox is open; told again when it gets its address, or another one.
 
     Attributes:
-        ip: What the group's ``ipAddress.ip`` will be (locally reachable).
+        ip: What the group's ``ipAddress.ip`` will be (locally reachable); ``None`` as long as nothing
+            is there.
         mapped: Where a port is reached elsewhere than on ``ip:port``: port to (host, port).
     """
 

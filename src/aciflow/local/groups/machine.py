@@ -229,11 +229,15 @@ class GroupMachine:
         return [*self._observe_container(record, seen, now), *self._advance(now)]
 
     def resume(self) -> list[Action]:
-        """Give again the actions that were under way when the state was saved."""
+        """
+        Give again the actions that were under way when the state was saved.
+
+        An open sandbox is asked for, too: as long as nothing runs in it only the runtime knows of it.
+        """
         if self.closing:
             return [] if self.closed else [CloseSandbox(uid=self.uid)]
         actions: list[Action] = []
-        if self._sandbox == "opening":
+        if self._sandbox in ("opening", "ready"):
             actions.append(self._open())
         for record in self._all():
             if record.phase == "pulling":
@@ -348,6 +352,7 @@ class GroupMachine:
             name=self.desired.name,
             containers=len(self.init) + len(self.main),
             ports=self.desired.ports,
+            restarts=_RESTARTS[self.desired.restart_policy],
         )
 
     def _pull(self, record: ContainerRecord) -> PullImage:
@@ -391,6 +396,12 @@ class GroupMachine:
         machine.main = _records(desired.main, state["main"], ContainerRecord.load)
         return machine
 
+
+_RESTARTS: dict[str, Literal["always", "on-failure", "never"]] = {
+    "Always": "always",
+    "OnFailure": "on-failure",
+    "Never": "never",
+}
 
 _PLAIN = {
     "uid": "uid",

@@ -1,60 +1,49 @@
 """
 An address for each group, in one of three ways.
 
-* ``bridge``: the container's own, on an engine network of ours. A port refuses until something listens.
+* ``bridge``: the container's own, on the engine's default network. A port refuses until something
+  listens.
 * ``loopback``: one in 127.0.0.0/8, on which the very ports are published.
 * ``mapped``: the engine's machine and free ports, for engines whose addresses are out of reach.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
+import hashlib
 import socket
 import sys
 import threading
 
-from collections.abc import Sequence
-from ipaddress import IPv4Network
+from collections.abc import Collection, Iterator, Sequence
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from aciflow.local.protocol import PortSpec
-from aciflow.local.runtime.engine import subnets
 from aciflow.local.runtime.engine.api import EngineApi, EngineError
-from aciflow.local.runtime.engine.containers import ENDPOINT, Place
+from aciflow.local.runtime.engine.containers import NETWORK, Place
 
 
-__all__ = ["Addresses", "Mode"]
+__all__ = ["Addresses", "Mode", "direct_routes", "loopback_addresses"]
 
 Mode: TypeAlias = Literal["auto", "bridge", "loopback", "mapped"]
-
-DEFAULT_NETWORK = "bridge"
 
 
 class Addresses:
     """
-    Gives groups their addresses, and owns the endpoint's network. Thread-safe.
+    Gives groups their addresses. Thread-safe.
 
     Args:
         api: The engine.
-        endpoint_id: Whose.
         wanted: ``auto`` takes bridge where this machine routes to it, else loopback, else mapped.
     """
 
-    def __init__(self, api: EngineApi, endpoint_id: str, wanted: Mode) -> None:
+    def __init__(self, api: EngineApi, wanted: Mode) -> None:
         self._api = api
-        self._endpoint_id = endpoint_id
         self._mode: Mode = wanted
         self._lock = threading.Lock()
-        self._network: IPv4Network | None = None
         self._held: dict[str, str] = {}
-        self._last = 1
-
-    @property
-    def network_name(self) -> str:
-        """The engine network of this endpoint."""
-        return f"aciflow-{self._endpoint_id[:8]}"
 
     def open(self, uid: str, ports: Sequence[PortSpec]) -> Place:
         """
@@ -66,49 +55,27 @@ class Addresses:
         """
         with self._lock:
             mode = self._decide() if ports else "none"
-            if mode == "bridge":
-                network = self._ensure_network()
-                ip = self._held.get(uid)
-                if ip is None:
-                    ip, self._last = subnets.host_address(network, self._held.values(), self._last)
-                    self._held[uid] = ip
-                return Place(mode="bridge", network=self.network_name, ip=ip)
             if mode == "loopback":
                 ip = self._held.get(uid) or self._free_loopback(uid, ports)
                 self._held[uid] = ip
-                return Place(mode="loopback", network=DEFAULT_NETWORK, ip=ip)
+                return Place(mode="loopback", ip=ip)
             if mode == "mapped":
                 # On a remote engine's own loopback nobody could reach it.
-                ip = "127.0.0.1" if self._api.address.is_local else ""
-                return Place(mode="mapped", network=DEFAULT_NETWORK, ip=ip)
-        return Place(mode="none", network=DEFAULT_NETWORK)
+                return Place(mode="mapped", ip="127.0.0.1" if self._api.address.is_local else "")
+        return Place(mode=mode)
 
     def adopt(self, uid: str, place: Place) -> None:
         """Keep what an earlier process of this endpoint gave out."""
-        if place.mode in {"bridge", "loopback"} and place.ip is not None:
+        if place.mode == "loopback" and place.ip is not None:
             with self._lock:
                 self._held[uid] = place.ip
-
-    def place_of(self, ip: str) -> Place:
-        """Where a group lives of which only the address is known."""
-        if ip.startswith("127.") and ip != "127.0.0.1":
-            return Place(mode="loopback", network=DEFAULT_NETWORK, ip=ip)
-        return Place(mode="bridge", network=self.network_name, ip=ip)
 
     def release(self, uid: str) -> None:
         """A group is gone."""
         with self._lock:
             self._held.pop(uid, None)
 
-    def drop(self) -> None:
-        """Remove the endpoint's network unless a group has an address in it."""
-        with self._lock:
-            if self._network is None or self._held:
-                return
-            self._network = None
-            self._api.remove_network(self.network_name)
-
-    # --- bridge ---------------------------------------------------------------------------
+    # --- which way ------------------------------------------------------------------------
 
     def _decide(self) -> Mode:
         if self._mode == "auto":
@@ -116,67 +83,40 @@ class Addresses:
         return self._mode
 
     def _automatic(self) -> Mode:
-        if sys.platform != "linux" or not self._api.address.is_local:
+        info = self._api.info()
+        if (
+            sys.platform != "linux"
+            or not self._api.address.is_local
+            or "Docker Desktop" in str(info.get("OperatingSystem"))  # in a virtual machine
+        ):
             return "mapped"
-        if not self._is_rootless():
-            network = self._ensure_network()
-            if self._api.version.podman or _is_ours(str(network.network_address + 1)):
-                return "bridge"
-            # A virtual machine's engine (Docker Desktop): its bridges are not this machine's.
-            self._network = None
-            self._api.remove_network(self.network_name)
-            return "mapped"
-        return "loopback"
+        if any("rootless" in str(option) for option in info.get("SecurityOptions") or ()):
+            return "loopback"
+        if self._api.version.podman:  # whose bridge is there as long as a container is on it
+            return "bridge"
+        return "bridge" if self._routes_to_bridge() else "mapped"
 
-    def _is_rootless(self) -> bool:
-        options = self._api.info().get("SecurityOptions") or ()
-        return any("rootless" in str(option) for option in options)
-
-    def _ensure_network(self) -> IPv4Network:
-        if self._network is None:
-            self._network = self._find_network() or self._make_network()
-        return self._network
-
-    def _find_network(self) -> IPv4Network | None:
-        for found in self._api.networks(f"{ENDPOINT}={self._endpoint_id}"):
-            for config in (found.get("IPAM") or {}).get("Config") or ():
-                return IPv4Network(str(config["Subnet"]))
-        return None
-
-    def _make_network(self) -> IPv4Network:
-        taken = [
+    def _routes_to_bridge(self) -> bool:
+        found = self._api.network(NETWORK)
+        if found is None:
+            raise EngineError(
+                404,
+                f"the engine has no default network ('{NETWORK}'), and without it a container has "
+                "neither an address nor published ports: start dockerd without --bridge=none",
+            )
+        subnets = [
             IPv4Network(str(config["Subnet"]), strict=False)
-            for found in self._api.networks()
             for config in (found.get("IPAM") or {}).get("Config") or ()
             if ":" not in str(config.get("Subnet", ":"))
         ]
-        with contextlib.suppress(OSError):
-            taken += subnets.parse_routes(Path("/proc/net/route").read_text())
-        problem: EngineError | None = None
-        for network in subnets.candidates(taken, self._endpoint_id):
-            body = {
-                "Name": self.network_name,
-                "Driver": "bridge",
-                "CheckDuplicate": True,
-                # With the subnet given an address may be, too, so that a restart keeps it.
-                "IPAM": {"Driver": "default", "Config": [{"Subnet": str(network)}]},
-                "Labels": {ENDPOINT: self._endpoint_id},
-            }
-            try:
-                self._api.create_network(body)
-            except EngineError as error:
-                if "overlap" not in error.message and "already used" not in error.message:
-                    raise
-                problem = error
-            else:
-                return network
-        raise problem or EngineError(0, "no private IPv4 network is free for the endpoint's bridge")
+        routes = direct_routes(Path("/proc/net/route").read_text())
+        return any(subnet.subnet_of(route) for subnet in subnets for route in routes)
 
     # --- loopback -------------------------------------------------------------------------
 
     def _free_loopback(self, uid: str, ports: Sequence[PortSpec]) -> str:
         blocked: PortSpec | None = None
-        for address in subnets.loopback_addresses(uid, set(self._held.values())):
+        for address in loopback_addresses(uid, set(self._held.values())):
             blocked = next((port for port in ports if not _is_free(address, port)), None)
             if blocked is None:
                 return address
@@ -188,14 +128,36 @@ class Addresses:
         )
 
 
-def _is_ours(address: str) -> bool:
-    """Whether an address is one of this machine's."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind((address, 0))
-        except OSError:
-            return False
-    return True
+def direct_routes(table: str) -> list[IPv4Network]:
+    """
+    The networks in Linux's ``/proc/net/route`` that this machine, or container, is on itself.
+
+    Addresses there are hexadecimal in the machine's order, which is little-endian wherever engines run.
+    """
+    found = []
+    for line in table.splitlines()[1:]:
+        columns = line.split()
+        if len(columns) < 8:
+            continue
+        destination, gateway, mask = (
+            IPv4Address(bytes.fromhex(columns[column])[::-1]) for column in (1, 2, 7)
+        )
+        if int(mask) and not int(gateway):
+            found.append(IPv4Network(f"{destination}/{mask}", strict=False))
+    return found
+
+
+def loopback_addresses(uid: str, used: Collection[str]) -> Iterator[str]:
+    """Addresses in 127.64.0.0/10 for a group, none of which is 127.0.0.1 or in use by us."""
+    first = int.from_bytes(hashlib.sha256(uid.encode()).digest()[:8], "big")
+    base = int(IPv4Address("127.64.0.0"))
+    for step in range(16):
+        number = (first + step * 7919) % (1 << 22)
+        if number & 0xFF in {0, 255}:
+            number ^= 1
+        address = str(IPv4Address(base + number))
+        if address not in used:
+            yield address
 
 
 def _is_free(address: str, port: PortSpec) -> bool:

@@ -167,13 +167,7 @@ class EngineApi:
 
     def inspect_image(self, reference: str) -> dict[str, Any] | None:
         """An image that is on the engine, or ``None``."""
-        try:
-            found: dict[str, Any] = self.request("GET", f"/images/{reference}/json").json()
-        except EngineError as error:
-            if error.status == 404:
-                return None
-            raise
-        return found
+        return self._inspect(f"/images/{reference}/json")
 
     def distribution(self, reference: str, auth: RegistryAuth | None) -> dict[str, Any]:
         """What a registry says of an image, without pulling it."""
@@ -255,13 +249,7 @@ class EngineApi:
 
     def inspect(self, container: str) -> dict[str, Any] | None:
         """A container, or ``None`` if it is not there."""
-        try:
-            found: dict[str, Any] = self.request("GET", f"/containers/{container}/json").json()
-        except EngineError as error:
-            if error.status == 404:
-                return None
-            raise
-        return found
+        return self._inspect(f"/containers/{container}/json")
 
     def containers(self, *labels: str) -> list[dict[str, Any]]:
         """All containers with these labels, running or not."""
@@ -288,19 +276,9 @@ class EngineApi:
 
     # --- networks and volumes -------------------------------------------------------------
 
-    def networks(self, *labels: str) -> list[dict[str, Any]]:
-        """Networks with these labels; all without any."""
-        params = {"filters": _label_filter(labels)} if labels else {}
-        found: list[dict[str, Any]] = self.request("GET", "/networks", params=params).json()
-        return found
-
-    def create_network(self, body: Mapping[str, Any]) -> str:
-        """Create a network; returns its id."""
-        return str(self.request("POST", "/networks/create", body=body).json()["Id"])
-
-    def remove_network(self, network: str) -> None:
-        """Remove a network, if it is there."""
-        self._remove(f"/networks/{network}", {})
+    def network(self, name: str) -> dict[str, Any] | None:
+        """A network, or ``None`` if it is not there."""
+        return self._inspect(f"/networks/{name}")
 
     def volumes(self, *labels: str) -> list[str]:
         """Names of the volumes with these labels."""
@@ -422,6 +400,15 @@ class EngineApi:
         if response.is_error:
             raise _refusal(response)
         return response
+
+    def _inspect(self, path: str) -> dict[str, Any] | None:
+        try:
+            found: dict[str, Any] = self.request("GET", path).json()
+        except EngineError as error:
+            if error.status == 404:
+                return None
+            raise
+        return found
 
     def _remove(self, path: str, params: Mapping[str, str]) -> None:
         try:

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import json
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
 
 from attrs import frozen
 
-from aciflow.local.protocol import ContainerRun, OpenSandbox, PortSpec
+from aciflow.local.protocol import ContainerRun, PortSpec
 
 
 __all__ = [
     "ATTEMPT",
     "CONTAINER",
     "ENDPOINT",
+    "NETWORK",
     "PAUSE",
     "RESOURCE_ID",
     "SANDBOX",
     "UID",
     "Place",
+    "Restarts",
+    "Sandbox",
     "container_body",
     "container_name",
     "group_labels",
@@ -38,8 +41,18 @@ PAUSE = "aciflow.pause"
 SANDBOX = "aciflow.sandbox"
 """Labels. Whatever carries the first belongs to that endpoint, and is removed with it."""
 
+NETWORK = "bridge"
+"""
+The engine's default network, and Podman's name for its own.
+
+On a network of the user's Docker sets up its DNS server in each container, which takes 100 ms.
+"""
+
 _GB = 1024**3
 _LEAST_MEMORY = 6 * 1024**2  # what engines accept at least
+
+Restarts: TypeAlias = Literal["always", "on-failure", "never"]
+"""Which ends of a container are followed by another start."""
 
 
 @frozen(kw_only=True)
@@ -49,26 +62,46 @@ class Place:
 
     Attributes:
         mode: How it is reached; ``none`` for a group without an address.
-        network: The engine's network.
-        ip: Its address: the container's own (``bridge``), or the one that ports are published on.
+        ip: Its address: the container's own (``bridge``, known once it runs), or the one that ports are
+            published on.
     """
 
     mode: str
-    network: str
     ip: str | None = None
 
-    def dump(self, name: str, ports: Sequence[PortSpec]) -> str:
+
+@frozen(kw_only=True)
+class Sandbox:
+    """
+    What all containers of a group have in common.
+
+    Attributes:
+        hostname: The group's name.
+        ports: Of its address.
+        restarts: As in :class:`~aciflow.local.protocol.OpenSandbox`.
+        place: Where the group lives.
+    """
+
+    hostname: str
+    ports: tuple[PortSpec, ...] = ()
+    restarts: Restarts = "never"
+    place: Place
+
+    def dump(self) -> str:
         """As a label's value: a process that adopts the group learns all it needs from it."""
-        return json.dumps(
-            [self.mode, self.network, self.ip, name, [[p.port, p.protocol] for p in ports]]
-        )
+        ports = [[port.port, port.protocol] for port in self.ports]
+        return json.dumps([self.hostname, ports, self.restarts, self.place.mode, self.place.ip])
 
     @classmethod
-    def parse(cls, text: str) -> tuple[Place, str, tuple[PortSpec, ...]]:
-        """What :meth:`dump` wrote: the place, the group's name and its ports."""
-        mode, network, ip, name, ports = json.loads(text)
-        place = cls(mode=mode, network=network, ip=ip)
-        return place, name, tuple(PortSpec(port=port, protocol=kind) for port, kind in ports)
+    def parse(cls, text: str) -> Sandbox:
+        """What :meth:`dump` wrote."""
+        hostname, ports, restarts, mode, ip = json.loads(text)
+        return cls(
+            hostname=hostname,
+            ports=tuple(PortSpec(port=port, protocol=kind) for port, kind in ports),
+            restarts=restarts,
+            place=Place(mode=mode, ip=ip),
+        )
 
 
 def group_labels(endpoint_id: str, uid: str, resource_id: str) -> dict[str, str]:
@@ -98,18 +131,11 @@ def unsupported(run: ContainerRun) -> str | None:
     return None
 
 
-def pause_body(
-    action: OpenSandbox, place: Place, image: str, labels: Mapping[str, str]
-) -> dict[str, Any]:
+def pause_body(sandbox: Sandbox, image: str, labels: Mapping[str, str]) -> dict[str, Any]:
     """The container that owns a group's namespaces."""
-    sandbox = place.dump(action.name, action.ports)
-    body = {
-        "Image": image,
-        "Labels": {**labels, PAUSE: "1", SANDBOX: sandbox},
-        "Hostname": action.name,
-    }
+    body = {"Image": image, "Labels": {**labels, PAUSE: "1", SANDBOX: sandbox.dump()}}
     host = {"IpcMode": "shareable", "Memory": _LEAST_MEMORY, "MemorySwap": _LEAST_MEMORY}
-    return _with_network(body, host, place, action.ports)
+    return _with_network(body, host, sandbox)
 
 
 def container_body(
@@ -118,9 +144,7 @@ def container_body(
     attempt: int,
     labels: Mapping[str, str],
     uid: str,
-    hostname: str,
-    place: Place,
-    ports: Sequence[PortSpec],
+    sandbox: Sandbox,
     pause_id: str | None,
     processors: int,
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -132,9 +156,7 @@ def container_body(
         attempt: For the label.
         labels: Of the group.
         uid: The group's.
-        hostname: Of the group.
-        place: Where the group lives.
-        ports: The group's.
+        sandbox: The group's.
         pause_id: Whose namespaces it joins; ``None`` if it is its group's only container.
         processors: How many the engine's machine has; an engine refuses a limit above.
     """
@@ -167,7 +189,7 @@ def container_body(
             **labels,
             CONTAINER: run.name,
             ATTEMPT: str(attempt),
-            SANDBOX: place.dump(hostname, ports),
+            SANDBOX: sandbox.dump(),
         },
     }
     if run.command:
@@ -180,20 +202,15 @@ def container_body(
         host["NetworkMode"] = host["IpcMode"] = f"container:{pause_id}"
         body["HostConfig"] = host
         return body, tuple(notes)
-    body["Hostname"] = hostname
-    return _with_network(body, host, place, ports), tuple(notes)
+    return _with_network(body, host, sandbox), tuple(notes)
 
 
-def _with_network(
-    body: dict[str, Any], host: dict[str, Any], place: Place, ports: Sequence[PortSpec]
-) -> dict[str, Any]:
-    host["NetworkMode"] = place.network
-    if place.mode == "bridge":
-        body["NetworkingConfig"] = {
-            "EndpointsConfig": {place.network: {"IPAMConfig": {"IPv4Address": place.ip}}}
-        }
-    elif place.mode in {"loopback", "mapped"}:
-        keys = [f"{port.port}/{port.protocol.lower()}" for port in ports]
+def _with_network(body: dict[str, Any], host: dict[str, Any], sandbox: Sandbox) -> dict[str, Any]:
+    body["Hostname"] = sandbox.hostname
+    host["NetworkMode"] = NETWORK
+    place = sandbox.place
+    if place.mode in {"loopback", "mapped"}:
+        keys = [f"{port.port}/{port.protocol.lower()}" for port in sandbox.ports]
         body["ExposedPorts"] = {key: {} for key in keys}
         host["PortBindings"] = {
             key: [

@@ -15,7 +15,7 @@ from aciflow.local.runtime.engine.containers import (
     PAUSE,
     SANDBOX,
     UID,
-    Place,
+    Sandbox,
 )
 from aciflow.local.runtime.engine.groups import Group, Member
 
@@ -30,11 +30,9 @@ def remove_group(api: EngineApi, uid: str) -> None:
 
 
 def remove_endpoint(api: EngineApi, endpoint_id: str) -> None:
-    """Remove everything of an endpoint: containers, volumes, networks and its pause image."""
+    """Remove everything of an endpoint: containers, volumes and its pause image."""
     label = f"{ENDPOINT}={endpoint_id}"
     _remove(api, api.containers(label), api.volumes(label))
-    for network in api.networks(label):
-        api.remove_network(str(network["Id"]))
     api.remove_image(f"aciflow-pause:{endpoint_id[:8]}")
 
 
@@ -79,7 +77,7 @@ def find(
             strangers.add(labels.get(UID, ""))
             continue
         if SANDBOX in labels:
-            group.place, group.name, group.ports = Place.parse(labels[SANDBOX])
+            group.sandbox = Sandbox.parse(labels[SANDBOX])
         if PAUSE in labels:
             group.pause_id = str(container["Id"])
             if container["State"] != "running":
@@ -92,8 +90,7 @@ def find(
 
 def _known(uid: str, known: Mapping[str, Any]) -> Group:
     """A group of which nothing may be on the engine yet."""
-    resource_id = str(known.get("resource_id", ""))
-    return Group(uid=uid, resource_id=resource_id, name=resource_id.rpartition("/")[2])
+    return Group(uid=uid, resource_id=str(known.get("resource_id", "")))
 
 
 def _adopt_member(group: Group, name: str, attempt: str, container_id: str) -> None:

@@ -26,6 +26,7 @@ class Roster:
         api: The engine.
         report: Takes observations; never blocks.
         clock: Seconds since the epoch.
+        ended: Called with what has ended, before that is reported; must not block.
     """
 
     def __init__(
@@ -33,10 +34,12 @@ class Roster:
         api: EngineApi,
         report: Callable[[Observation], None],
         clock: Callable[[], float],
+        ended: Callable[[Group, Member], None],
     ) -> None:
         self._api = api
         self._report = report
         self._clock = clock
+        self._on_end = ended
         self.changed = threading.Condition()
         self.groups: dict[str, Group] = {}
         self._by_id: dict[str, tuple[Group, Member]] = {}
@@ -122,6 +125,7 @@ class Roster:
                 return
             member.code = code
             member.oom = oom
+            self._on_end(group, member)
             if member.state == "running":
                 member.state = "exited"
                 self.tell_exit(group, member)

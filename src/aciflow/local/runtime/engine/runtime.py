@@ -108,8 +108,8 @@ class EngineRuntime:
         self._engine = engine
         self._clock = clock
         self._api = api
-        self._roster = Roster(api, report, clock)
-        self._addresses = Addresses(api, self.endpoint_id, self._wanted)
+        self._roster = Roster(api, report, clock, self._ended)
+        self._addresses = Addresses(api, self._wanted)
         self._sandboxes = Sandboxes(api, self.endpoint_id, self._addresses)
         self._workers = Workers(_THREADS, "aciflow-engine")
         self._pullers = Workers(_THREADS, "aciflow-engine-pull")
@@ -126,15 +126,6 @@ class EngineRuntime:
     def _alive(self) -> bool:
         # In a fork, everything is still the parent's.
         return self._started and not self._closed and os.getpid() == self._pid
-
-    def drop_network(self) -> None:
-        """Give back the network and the pause image, unless a group uses them."""
-        if not self._alive:
-            return
-        with contextlib.suppress(EngineError):  # close() tries again
-            self._addresses.drop()
-            if not self._roster.groups:
-                self._sandboxes.drop_image()
 
     def close(self, *, remove: bool) -> None:
         """
@@ -193,11 +184,10 @@ class EngineRuntime:
             self._adopt(group, groups[group.uid])
 
     def _adopt(self, group: Group, known: Mapping[str, Any]) -> None:
-        if group.place is None and (ip := known.get("ip")):
-            group.place = self._addresses.place_of(ip)
-        if group.place is not None:
-            self._addresses.adopt(group.uid, group.place)
-            group.shown = bool(group.members or group.pause_id)
+        if group.sandbox is not None:
+            if group.sandbox.place.mode == "bridge" and (ip := known.get("ip")):
+                group.moved_to(str(ip))
+            self._addresses.adopt(group.uid, group.sandbox.place)
         attempts = {
             name: (int(entry["attempt"]), str(entry.get("container_id", "")))
             for name, entry in (known.get("running") or {}).items()
@@ -276,10 +266,8 @@ class EngineRuntime:
         with self._roster.changed:
             group = self._roster.groups.get(action.uid)
             if group is None:
-                group = Group(uid=action.uid, resource_id=action.resource_id, name=action.name)
+                group = Group(uid=action.uid, resource_id=action.resource_id)
                 self._roster.groups[action.uid] = group
-            group.ports = action.ports
-            group.name = action.name
             group.opening += 1
             return group
 
@@ -290,6 +278,7 @@ class EngineRuntime:
         try:
             if not group.closing:
                 mapped = self._sandboxes.open(group, action)
+                self._locate(group, group.pause_id)
         except (EngineError, OSError, LookupError, ValueError) as error:
             problem = getattr(error, "strerror", None) or str(error)
         finally:
@@ -300,25 +289,38 @@ class EngineRuntime:
             failed = SandboxFailed(uid=action.uid, at=self._clock(), message=problem)
             self._roster.tell(group, failed)
             return
-        place = group.place
-        # Who connects to an address on a bridge before it exists waits a second for the next ARP
-        # request, however soon it comes up. So nobody is told until something has it.
-        if group.pause_id is not None or (place is not None and place.mode != "bridge"):
-            group.shown = True
-        self._tell_place(group, mapped)
+        self._tell_address(group, mapped)
 
-    def _tell_place(self, group: Group, mapped: Mapping[int, tuple[str, int]]) -> None:
-        place = group.place
-        if place is None:
-            return
-        ip = self._api.address.host if place.mode == "mapped" else place.ip
-        ready = SandboxReady(
-            uid=group.uid,
-            at=self._clock(),
-            ip=ip if group.shown else None,
-            mapped=mapped,
-        )
-        self._roster.tell(group, ready)
+    def _tell_address(
+        self, group: Group, mapped: Mapping[int, tuple[str, int]] | None = None
+    ) -> None:
+        with self._roster.changed:
+            if group.sandbox is None:  # it was closed before it was opened
+                return
+            place = group.sandbox.place
+            ip = self._api.address.host if place.mode == "mapped" else place.ip
+            ready = SandboxReady(uid=group.uid, at=self._clock(), ip=ip, mapped=mapped or {})
+            self._roster.tell(group, ready)
+
+    def _locate(self, group: Group, holder: str | None) -> bool:
+        """
+        Learn a group's address on a bridge from the container that has it; is it another one?
+
+        Nobody is told before something has it: who connects earlier waits a second for the next ARP
+        request, however soon it comes up.
+        """
+
+        def has_it() -> bool:
+            bridged = group.sandbox is not None and group.sandbox.place.mode == "bridge"
+            return bridged and group.pause_id in {None, holder}
+
+        if holder is None or not has_it():
+            return False
+        ip = self._sandboxes.address_of(holder)
+        with self._roster.changed:
+            if ip is None or not has_it():
+                return False
+            return group.moved_to(ip)
 
     def _pull(self, action: PullImage, interrupt: Interrupt) -> None:
         def tell(observation: Observation) -> None:
@@ -347,6 +349,8 @@ class EngineRuntime:
             earlier = group.members.get(run.name)
             if earlier is not None and earlier.attempt == action.attempt:
                 if earlier.state in {"running", "exited"} or earlier.adopted:
+                    if self._locate(group, earlier.id):
+                        self._tell_address(group)
                     self._roster.began(group, earlier)
                     return
                 if earlier.state == "starting":
@@ -359,6 +363,7 @@ class EngineRuntime:
             notes = self._sandboxes.create(group, member, run)
             self._roster.created(group, member)
             self._sandboxes.start(group, member)
+            moved = self._locate(group, member.id)
         except EngineError as error:
             member.state = "failed"
             failed = StartFailed(
@@ -370,10 +375,28 @@ class EngineRuntime:
             )
             self._roster.tell(group, failed)
             return
-        if not group.shown and group.ports:
-            group.shown = True
-            self._tell_place(group, {})
+        if moved:
+            self._tell_address(group)
         self._roster.began(group, member, notes)
+
+    def _ended(self, group: Group, member: Member) -> None:
+        """Called by the roster: if the container comes back, its address has to be held until then."""
+        if self._alive and group.loses_address(member):
+            group.opening += 1
+            self._submit(partial(self._hold, group, member), group)
+
+    def _hold(self, group: Group, member: Member) -> None:
+        try:
+            if not group.closing:
+                self._sandboxes.hold(group, member)
+                if self._locate(group, group.pause_id):  # somebody was quicker
+                    self._tell_address(group)
+        except (EngineError, ValueError):
+            pass  # the next start gets whatever address is free, and tells it
+        finally:
+            with self._roster.changed:
+                group.opening -= 1
+                self._roster.changed.notify_all()
 
     def _stop(self, action: StopContainer) -> None:
         found = self._roster.member(action.uid, action.container)
@@ -383,6 +406,7 @@ class EngineRuntime:
         if member.state == "exited":
             self._roster.tell_exit(group, member)
             return
+        member.stopping = True
         with contextlib.suppress(EngineError):  # whatever it says, the next line sees what is
             self._api.stop(member.id, action.grace)
         self._roster.check(group, member)

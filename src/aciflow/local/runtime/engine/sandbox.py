@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 
 from collections.abc import Mapping
+from ipaddress import IPv4Address
 from typing import Any
 
 from aciflow.local.protocol import ContainerRun, OpenSandbox
@@ -14,6 +16,7 @@ from aciflow.local.runtime.engine.addresses import Addresses
 from aciflow.local.runtime.engine.api import EngineApi, EngineError
 from aciflow.local.runtime.engine.containers import (
     ENDPOINT,
+    Sandbox,
     container_body,
     container_name,
     group_labels,
@@ -28,6 +31,9 @@ __all__ = ["Sandboxes"]
 
 _PATIENCE = 3.0
 """Seconds for which an address or a port that was just given back may still be held."""
+
+_PASSED_OVER = 8
+"""How many free addresses below its own a group may have when its container ends and comes back."""
 
 _KEPT = 1
 """How many earlier attempts of a container stay for their logs."""
@@ -62,18 +68,69 @@ class Sandboxes:
         Raises:
             EngineError, OSError, LookupError, ValueError: It cannot be had; the message says why.
         """
-        if group.place is None:
-            group.place = self._addresses.open(group.uid, action.ports)
+        if group.sandbox is None:
+            group.sandbox = Sandbox(
+                hostname=action.name,
+                ports=action.ports,
+                restarts=action.restarts,
+                place=self._addresses.open(group.uid, action.ports),
+            )
         # What engines map ports to is known once something runs, and must outlive restarts.
-        if group.pause_id is None and (action.containers > 1 or group.place.mode == "mapped"):
-            self._ensure_image()
-            labels = group_labels(self._endpoint_id, group.uid, action.resource_id)
-            body = pause_body(action, group.place, self.image, labels)
-            group.pause_id, _ = self._create(container_name(group.uid, "pause"), body)
-            self._start(group.pause_id)
-        if group.place.mode != "mapped" or group.pause_id is None:
+        mapped = group.sandbox.place.mode == "mapped"
+        if group.pause_id is None and (action.containers > 1 or mapped):
+            group.pause_id = self._pause(group, group.sandbox)
+        if not mapped or group.pause_id is None:
             return {}
         return self._mapped(group.pause_id)
+
+    def hold(self, group: Group, ended: Member) -> None:
+        """
+        Take the place of a group's only container until it comes back, and for all that comes after.
+
+        An engine gives its lowest free address: the one that was given back just now, unless somebody
+        else was quicker, or one below is free again, which is passed over.
+
+        Raises:
+            EngineError, ValueError: There can be no pause container.
+        """
+        sandbox = group.sandbox
+        if sandbox is None:
+            return
+        self._api.inspect(ended.id)  # is answered when the engine is done with the container
+        below: list[str] = []
+        try:
+            made = self._pause(group, sandbox)
+            while len(below) < _PASSED_OVER and self._is_below(made, sandbox.place.ip):
+                below.append(made)
+                made = self._pause(group, sandbox, len(below))
+            group.pause_id = made
+        finally:
+            for spare in below:
+                with contextlib.suppress(EngineError):  # the group's end tries again
+                    self._api.remove(spare)
+
+    def _is_below(self, container: str, wanted: str | None) -> bool:
+        found = self.address_of(container)
+        return found is not None and wanted is not None and IPv4Address(found) < IPv4Address(wanted)
+
+    def _pause(self, group: Group, sandbox: Sandbox, number: int | None = None) -> str:
+        self._ensure_image()
+        labels = group_labels(self._endpoint_id, group.uid, group.resource_id)
+        body = pause_body(sandbox, self.image, labels)
+        made, _ = self._create(container_name(group.uid, "pause", number), body)
+        try:
+            self._start(made)
+        except EngineError:
+            with contextlib.suppress(EngineError):  # the group's end tries again
+                self._api.remove(made)
+            raise
+        return made
+
+    def address_of(self, container: str) -> str | None:
+        """A container's address on the engine's network; ``None`` unless it runs."""
+        found = self._api.inspect(container) or {}
+        networks = (found.get("NetworkSettings") or {}).get("Networks") or {}
+        return next((str(one["IPAddress"]) for one in networks.values() if one["IPAddress"]), None)
 
     def create(self, group: Group, member: Member, run: ContainerRun) -> tuple[str, ...]:
         """
@@ -84,7 +141,8 @@ class Sandboxes:
         """
         if problem := unsupported(run):
             raise EngineError(0, problem)
-        if group.place is None:
+        sandbox = group.sandbox
+        if sandbox is None:
             raise EngineError(0, "the group has no sandbox")
         self._ensure_volumes(group, run)
         processors = 1024
@@ -95,9 +153,7 @@ class Sandboxes:
             attempt=member.attempt,
             labels=group_labels(self._endpoint_id, group.uid, group.resource_id),
             uid=group.uid,
-            hostname=group.name,
-            place=group.place,
-            ports=group.ports,
+            sandbox=sandbox,
             pause_id=group.pause_id,
             processors=processors,
         )
@@ -123,13 +179,6 @@ class Sandboxes:
                 raise
             self._start(group.pause_id)
             self._start(member.id)
-
-    def drop_image(self) -> None:
-        """Remove the pause image, if this endpoint made one."""
-        with self._image_lock:
-            if self._image_made:
-                self._image_made = False
-                self._api.remove_image(self.image)
 
     def _create(self, name: str, body: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
         try:
