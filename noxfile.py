@@ -8,6 +8,7 @@ under ~/.cache/aciflow and goes on in it. ``nox -s SESSION`` is the same where n
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -56,12 +57,13 @@ COVERED = ("model", "flow", "timeline")
 
 
 def _find_interpreters() -> list[str]:
-    """The Pythons of the classifiers; pyenv's are put on the PATH, where nox looks for them."""
+    """Those of the classifiers' Pythons that are here, this one at the least."""
     versions: list[str] = nox.project.python_versions(PYPROJECT)
-    for version in versions:
+    for version in versions:  # pyenv's are put on the PATH, where nox looks for them
         for path in sorted(Path("~/.pyenv/versions").expanduser().glob(f"{version}.*/bin")):
             os.environ["PATH"] = f"{path}{os.pathsep}{os.environ['PATH']}"
-    return versions
+    this = ".".join(map(str, sys.version_info[:2]))
+    return [version for version in versions if version == this or shutil.which(f"python{version}")]
 
 
 def _install(session: nox.Session, *groups: str, pins: tuple[str, ...] = ()) -> None:
@@ -184,13 +186,27 @@ SDKS = {
 }
 
 
-@nox.session(python=_find_interpreters())
-@nox.parametrize("sdks", list(SDKS), ids=list(SDKS))
+# What depends on the SDKs' generation. The newest ones are used on each Python, for everything.
+SDK_TESTS = ("tests/arm", "tests/launch", "tests/local")
+PYTHONS = _find_interpreters()
+COMBINATIONS = [
+    *(
+        (python, sdks)
+        for python in sorted({PYTHONS[0], PYTHONS[-1]})
+        for sdks in ("oldest", "beta")
+    ),
+    *((python, "newest") for python in PYTHONS[1:]),
+]
+
+
+@nox.session
+@nox.parametrize("python,sdks", COMBINATIONS, ids=["-".join(pair) for pair in COMBINATIONS])
 def minimums(session: nox.Session, sdks: str) -> None:
-    """The oldest, newest and coming Azure SDKs, on each Python."""
+    """The oldest, newest and coming Azure SDKs, on the oldest and newest Python and those between."""
     _install(session, "tests", "notebook", pins=SDKS[sdks])
     _need_engine(session)
-    session.run("pytest", "-q", "-m", "not slow", "--ignore=tests/docs", *session.posargs)
+    some = ["--ignore=tests/docs"] if sdks == "newest" else SDK_TESTS
+    session.run("pytest", "-q", "-m", "not slow", *(session.posargs or some))
 
 
 @nox.session(venv_backend="none")
