@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from aciflow import lifetimes
 from aciflow.aio_group import AsyncContainerGroup, AsyncResourceGroup
-from aciflow.client import Failures, Usage
-from aciflow.errors import AciflowError, CleanupError, GroupGoneError
+from aciflow.cleanup import Failures, noting
+from aciflow.client import Usage
+from aciflow.errors import GroupGoneError
 from aciflow.options import LaunchOptions, RunOptions, ShapeOptions, signed, split
 
 
@@ -302,7 +303,8 @@ class AsyncClient:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self.close()
+        with noting(error):
+            await self.close()
 
     def __repr__(self) -> str:
         return f"<AsyncClient {self._core.target.label or 'Azure'} {self._core.target.subscription_id}>"
@@ -313,6 +315,7 @@ class AsyncClient:
         from aciflow.drivers.aio import AsyncDriver
         from aciflow.probes import AsyncNetworkProber, ThreadedProber
 
+        self._core.books.check_open()
         if self._pid != os.getpid():  # connections and loop are the parent's
             self._pid, self._gateway, self._prober = os.getpid(), None, None
         if self._gateway is None:
@@ -432,10 +435,8 @@ class AsyncClient:
 
     async def _tidy(self, error: BaseException) -> None:
         """After a failed launch: the resource group that was made for it goes too."""
-        try:
+        with noting(error):
             await self._drop_idle()
-        except AciflowError as failure:
-            error.add_note(str(failure))
 
 
 @overload
@@ -459,7 +460,8 @@ async def launch(image: Any, **options: Any) -> AsyncContainerGroup:
     try:
         return await client._launch(image, options, owns_client=True)
     except BaseException as error:
-        await _close_after(client, error)
+        with noting(error):
+            await client.close()
         raise
 
 
@@ -486,12 +488,6 @@ async def get(
     try:
         return await own._get(name, resource_group, owns_client=True)
     except BaseException as error:
-        await _close_after(own, error)
+        with noting(error):
+            await own.close()
         raise
-
-
-async def _close_after(client: AsyncClient, error: BaseException) -> None:
-    try:
-        await client.close()
-    except CleanupError as failure:
-        error.add_note(str(failure))

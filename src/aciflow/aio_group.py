@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
+from aciflow.cleanup import noting
 from aciflow.flow.lines import LogCursor, LogLine
 from aciflow.group import GroupHandle, RunResult
 from aciflow.options import LaunchOptions, RunOptions, ShapeOptions, signed
@@ -130,7 +131,8 @@ class AsyncContainerGroup(GroupHandle):
         trace: TracebackType | None,
     ) -> None:
         if self._deletes_on_exit():
-            await self.delete()
+            with noting(error):
+                await self.delete()
 
 
 class AsyncResourceGroup:
@@ -208,4 +210,5 @@ class AsyncResourceGroup:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self.delete()
+        with noting(error):
+            await self.delete()

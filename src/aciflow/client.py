@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from attrs import define, field, frozen
+from attrs import frozen
 
 from aciflow import lifetimes
-from aciflow.errors import AciflowError, CleanupError, GroupGoneError, Leftover
+from aciflow.cleanup import Failures, noting
+from aciflow.errors import GroupGoneError
 from aciflow.group import ContainerGroup, ResourceGroup, RunResult
 from aciflow.options import LaunchOptions, RunOptions, ShapeOptions, signed, split
 
@@ -321,7 +321,8 @@ class Client:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        with noting(error):
+            self.close()
 
     def __repr__(self) -> str:
         return f"<Client {self._core.target.label or 'Azure'} {self._core.target.subscription_id}>"
@@ -452,39 +453,8 @@ class Client:
 
     def _tidy(self, error: BaseException) -> None:
         """After a failed launch: the resource group that was made for it goes too."""
-        try:
+        with noting(error):
             self._drop_idle()
-        except AciflowError as failure:
-            error.add_note(str(failure))
-
-
-@define
-class Failures:
-    """The parts of a clean-up that failed; one must not keep the others from being done."""
-
-    remaining: list[Leftover] = field(factory=list)
-    messages: list[str] = field(factory=list)
-
-    @contextmanager
-    def collecting(self) -> Iterator[None]:
-        """One part."""
-        try:
-            yield
-        except CleanupError as error:
-            self.remaining += error.remaining
-            self.messages.append(error.message.partition("\n")[0])
-        except AciflowError as error:
-            self.messages.append(error.message)
-
-    def raise_for_any(self) -> None:
-        """
-        Tell of all of them.
-
-        Raises:
-            CleanupError: What is left, and how to remove it.
-        """
-        if self.messages:
-            raise CleanupError("; ".join(self.messages), remaining=self.remaining)
 
 
 @overload
@@ -561,7 +531,8 @@ def launch(image: Any, **options: Any) -> ContainerGroup:
     try:
         return client._launch(image, options, owns_client=True)
     except BaseException as error:
-        _close_after(client, error)
+        with noting(error):
+            client.close()
         raise
 
 
@@ -605,12 +576,6 @@ def get(name: str, *, resource_group: str, client: Client | None = None) -> Cont
     try:
         return own._get(name, resource_group, owns_client=True)
     except BaseException as error:
-        _close_after(own, error)
+        with noting(error):
+            own.close()
         raise
-
-
-def _close_after(client: Client, error: BaseException) -> None:
-    try:
-        client.close()
-    except CleanupError as failure:
-        error.add_note(str(failure))

@@ -256,7 +256,14 @@ class MissingExtraError(ConfigurationError):
 
 
 class EndpointUnreachableError(AciflowError):
-    """ARM did not answer: no connection, no TLS, or no reply in time."""
+    """
+    ARM did not answer: no connection, no TLS, or no reply in time.
+
+    Attributes:
+        sent: Whether the request may have reached it; not where there was no connection at all.
+    """
+
+    sent: bool = True
 
 
 class ArmError(AciflowError):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from attrs import field, frozen
 
+from aciflow.cleanup import noting
 from aciflow.errors import AciflowError, GroupGoneError, NotOursError
 from aciflow.flow.lines import LogCursor, LogLine
 from aciflow.options import LaunchOptions, RunOptions, ShapeOptions, signed
@@ -416,7 +417,8 @@ class ContainerGroup(GroupHandle):
         trace: TracebackType | None,
     ) -> None:
         if self._deletes_on_exit():
-            self.delete()
+            with noting(error):
+                self.delete()
 
 
 class ResourceGroup:
@@ -493,4 +495,5 @@ class ResourceGroup:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.delete()
+        with noting(error):
+            self.delete()

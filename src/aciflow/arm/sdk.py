@@ -274,6 +274,7 @@ def unreachable(
     else:
         said = f"{host} cannot be reached: {text}"
     found = EndpointUnreachableError(f"{describe(call)}: {said}{_hint(text)}")
+    found.sent = not isinstance(error, ServiceRequestError)
     if isinstance(root, OSError):
         found.__cause__ = root.with_traceback(None)
     return found

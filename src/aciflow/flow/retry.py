@@ -163,7 +163,8 @@ class Attempts:
 
     def failed(self, error: BaseException) -> None:
         """One more has."""
-        silent = isinstance(error, EndpointUnreachableError | ServiceError)
+        lost = isinstance(error, EndpointUnreachableError) and error.sent
+        silent = lost or isinstance(error, ServiceError)
         self.unsure = self.unsure or silent or not isinstance(error, AciflowError)
 
 
