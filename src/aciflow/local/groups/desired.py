@@ -9,7 +9,14 @@ from typing import Any, Literal
 
 from attrs import field, frozen
 
-from aciflow.local.protocol import ContainerRun, Mount, PortSpec, RegistryAuth
+from aciflow.local.protocol import (
+    ContainerRun,
+    Mount,
+    OpenSandbox,
+    PortSpec,
+    PullImage,
+    RegistryAuth,
+)
 
 
 __all__ = ["Desired", "desired_from"]
@@ -37,6 +44,36 @@ class Desired:
     main: tuple[ContainerRun, ...] = field(repr=False)
     ports: tuple[PortSpec, ...] = ()
     auths: tuple[RegistryAuth, ...] = field(default=(), repr=False)
+
+    def open(self, uid: str) -> OpenSandbox:
+        """What a runtime is asked first."""
+        return OpenSandbox(
+            uid=uid,
+            resource_id=self.resource_id,
+            name=self.name,
+            containers=len(self.init) + len(self.main),
+            ports=self.ports,
+            restarts=_RESTARTS[self.restart_policy],
+        )
+
+    def pull(self, uid: str, run: ContainerRun) -> PullImage:
+        """What a runtime is asked for each container, with whatever opens its registry."""
+        return PullImage(uid=uid, container=run.name, image=run.image, auths=self.auths)
+
+    def comes_back(self, run: ContainerRun, exit_code: int | None) -> bool:
+        """Whether the restart policy has a container that has ended start again."""
+        if run.init:  # one that has succeeded has done all that it is for
+            return exit_code != 0 and self.restart_policy != "Never"
+        return self.restart_policy == "Always" or (
+            self.restart_policy == "OnFailure" and exit_code != 0
+        )
+
+
+_RESTARTS: dict[str, Literal["always", "on-failure", "never"]] = {
+    "Always": "always",
+    "OnFailure": "on-failure",
+    "Never": "never",
+}
 
 
 def desired_from(body: Mapping[str, Any]) -> Desired:

@@ -19,10 +19,8 @@ from aciflow.local.protocol import (
     CloseSandbox,
     Exited,
     Observation,
-    OpenSandbox,
     Pulled,
     PullFailed,
-    PullImage,
     PullStarted,
     SandboxFailed,
     SandboxReady,
@@ -138,7 +136,7 @@ class GroupMachine:
         self._seen = False
         if self._sandbox in ("none", "failed"):
             self._sandbox = "opening"
-            actions.append(self._open())
+            actions.append(self.desired.open(self.uid))
         for record in self._all():
             under_way = record.phase == "pulling"  # still, from before a stop
             record.begin()
@@ -238,7 +236,7 @@ class GroupMachine:
             return [] if self.closed else [CloseSandbox(uid=self.uid)]
         actions: list[Action] = []
         if self._sandbox in ("opening", "ready"):
-            actions.append(self._open())
+            actions.append(self.desired.open(self.uid))
         for record in self._all():
             if record.phase == "pulling":
                 actions.append(self._pull(record))
@@ -302,16 +300,11 @@ class GroupMachine:
         """A container has ended by itself: apply the restart policy."""
         if self._intent != "run" or self.failure is not None:
             return
-        policy = self.desired.restart_policy
-        good = record.exit_code == 0
-        if record.run.init:
-            if not good and policy == "Never":
-                name, code = record.run.name, record.exit_code
-                self._fail(f"Init container '{name}' has failed with exit code {code}", at)
-            elif not good:
-                record.restart_later(at)
-        elif policy == "Always" or (policy == "OnFailure" and not good):
+        if self.desired.comes_back(record.run, record.exit_code):
             record.restart_later(at)
+        elif record.run.init and record.exit_code != 0:
+            name, code = record.run.name, record.exit_code
+            self._fail(f"Init container '{name}' has failed with exit code {code}", at)
 
     def _advance(self, now: float) -> list[Action]:
         """What can go on now that something has changed."""
@@ -345,23 +338,8 @@ class GroupMachine:
         for record in self._all():
             record.retry_at = None
 
-    def _open(self) -> OpenSandbox:
-        return OpenSandbox(
-            uid=self.uid,
-            resource_id=self.desired.resource_id,
-            name=self.desired.name,
-            containers=len(self.init) + len(self.main),
-            ports=self.desired.ports,
-            restarts=_RESTARTS[self.desired.restart_policy],
-        )
-
-    def _pull(self, record: ContainerRecord) -> PullImage:
-        return PullImage(
-            uid=self.uid,
-            container=record.run.name,
-            image=record.run.image,
-            auths=self.desired.auths,
-        )
+    def _pull(self, record: ContainerRecord) -> Action:
+        return self.desired.pull(self.uid, record.run)
 
     def _start(self, record: ContainerRecord) -> StartContainer:
         record.starting()
@@ -396,12 +374,6 @@ class GroupMachine:
         machine.main = _records(desired.main, state["main"], ContainerRecord.load)
         return machine
 
-
-_RESTARTS: dict[str, Literal["always", "on-failure", "never"]] = {
-    "Always": "always",
-    "OnFailure": "on-failure",
-    "Never": "never",
-}
 
 _PLAIN = {
     "uid": "uid",
