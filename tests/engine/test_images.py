@@ -11,6 +11,7 @@ import uuid
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -228,3 +229,24 @@ def test_docker_hub_has_several_names(server: str) -> None:
     auth = RegistryAuth(server=server, username="u", password="p")
     assert auth is auth_for("nginx", [auth])
     assert None is auth_for("x.azurecr.io/nginx", [auth])
+
+
+@pytest.mark.engine
+def test_the_pull_after_a_put_asks_the_engine_nothing(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It recalls what was found a moment ago, once: the pull after that looks again."""
+    asked: list[str] = []
+    inspect = rig.runtime._api.inspect_image
+
+    def count(reference: str) -> dict[str, Any] | None:
+        asked.append(reference)
+        return inspect(reference)
+
+    monkeypatch.setattr(rig.runtime._api, "inspect_image", count)
+    uid = rig.open()
+    rig.runtime.answer(ResolveImages(images=(rig.image,)))
+    for name in ("first", "second"):
+        rig.runtime.execute(PullImage(uid=uid, container=name, image=rig.image))
+        assert rig.wait(Pulled, uid=uid, container=name).cached
+    assert [rig.image] * 2 == asked

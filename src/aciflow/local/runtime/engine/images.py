@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
@@ -9,7 +11,44 @@ from aciflow.local.protocol import ImageAnswer, RegistryAuth
 from aciflow.local.runtime.engine.api import EngineApi, EngineError
 
 
-__all__ = ["auth_for", "digest_of", "platform_problem", "resolve", "server_of", "split_reference"]
+__all__ = [
+    "Lookups",
+    "auth_for",
+    "digest_of",
+    "platform_problem",
+    "resolve",
+    "server_of",
+    "split_reference",
+]
+
+_FRESH = 1.0
+"""Seconds for which an answer holds."""
+
+
+class Lookups:
+    """
+    What the engine says of its images.
+
+    A PUT asks whether they are there, and the pull right after it need not ask again.
+    """
+
+    def __init__(self, api: EngineApi) -> None:
+        self.api = api
+        self._found: dict[str, tuple[float, dict[str, Any]]] = {}
+
+    def ask(self, image: str) -> dict[str, Any] | None:
+        """An image that the engine has, or ``None``; remembered for a moment."""
+        found = self.api.inspect_image(image)
+        if found is not None:
+            self._found[image] = (time.monotonic(), found)
+        return found
+
+    def ask_or_recall(self, image: str) -> dict[str, Any] | None:
+        """The same, or what was answered a moment ago; each answer serves once."""
+        at, found = self._found.pop(image, (0.0, None))
+        if found is not None and time.monotonic() - at < _FRESH:
+            return found
+        return self.api.inspect_image(image)
 
 
 def split_reference(image: str) -> tuple[str, str | None]:
@@ -63,24 +102,26 @@ def platform_problem(api: EngineApi, name: str, os: str, arch: str) -> str | Non
 
 
 def resolve(
-    api: EngineApi, images: Sequence[str], auths: Sequence[RegistryAuth]
+    lookups: Lookups, images: Sequence[str], auths: Sequence[RegistryAuth]
 ) -> tuple[ImageAnswer, ...]:
     """Look each image up, on the engine and then at its registry; nothing is pulled."""
     known: dict[str, ImageAnswer] = {}
     for image in images:
         if image not in known:
-            known[image] = _resolve_one(api, image, auth_for(image, auths))
+            known[image] = _resolve_one(lookups, image, auth_for(image, auths))
     return tuple(known[image] for image in images)
 
 
-def _resolve_one(api: EngineApi, image: str, auth: RegistryAuth | None) -> ImageAnswer:
+def _resolve_one(lookups: Lookups, image: str, auth: RegistryAuth | None) -> ImageAnswer:
+    api = lookups.api
+
     def refused(
         problem: Literal["inaccessible", "registry", "platform"], detail: str
     ) -> ImageAnswer:
         return ImageAnswer(image=image, problem=problem, detail=detail)
 
     try:
-        found = api.inspect_image(image)
+        found = lookups.ask(image)
         if found is not None:
             detail = platform_problem(
                 api, image, str(found.get("Os", "")), str(found.get("Architecture", ""))

@@ -7,14 +7,14 @@ from functools import partial
 
 from aciflow.local.protocol import Observation, Pulled, PullFailed, PullImage, PullStarted
 from aciflow.local.runtime.engine import images
-from aciflow.local.runtime.engine.api import EngineApi, EngineError, Interrupt
+from aciflow.local.runtime.engine.api import EngineError, Interrupt
 
 
 __all__ = ["pull"]
 
 
 def pull(
-    api: EngineApi,
+    lookups: images.Lookups,
     action: PullImage,
     tell: Callable[[Observation], None],
     clock: Callable[[], float],
@@ -24,16 +24,17 @@ def pull(
     Get an image unless it is there; never raises.
 
     Args:
-        api: The engine.
+        lookups: The engine's images.
         action: What to pull.
         tell: Takes what is observed.
         clock: Seconds since the epoch.
         interrupt: Ends the pull when it is closed.
     """
+    api = lookups.api
     said = partial(dict[str, str], uid=action.uid, container=action.container)
     begun = clock()
     try:
-        found = api.inspect_image(action.image)
+        found = lookups.ask_or_recall(action.image)
         cached = found is not None
         digest = images.digest_of(found) if found else None
         tell(PullStarted(**said(), at=begun, digest=digest))

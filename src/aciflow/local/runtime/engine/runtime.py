@@ -58,6 +58,7 @@ class EngineRuntime:
     _roster: Roster
     _addresses: Addresses
     _sandboxes: Sandboxes
+    _lookups: images.Lookups
     _workers: Workers
     _pullers: Workers  # a slow registry must not hold up what needs none
     _watcher: ExitWatcher
@@ -109,6 +110,7 @@ class EngineRuntime:
         self._clock = clock
         self._api = api
         self._roster = Roster(api, report, clock, self._ended)
+        self._lookups = images.Lookups(api)
         self._addresses = Addresses(api, self._wanted)
         self._sandboxes = Sandboxes(api, self.endpoint_id, self._addresses)
         self._workers = Workers(_THREADS, "aciflow-engine")
@@ -235,7 +237,7 @@ class EngineRuntime:
     def answer(self, question: Question) -> Any:
         """Look images up, or read a log."""
         if isinstance(question, ResolveImages):
-            return images.resolve(self._api, question.images, question.auths)
+            return images.resolve(self._lookups, question.images, question.auths)
         return self._read_logs(question)
 
     def _submit(
@@ -329,7 +331,7 @@ class EngineRuntime:
                 self._roster.tell(group, observation)
 
         try:
-            pulling.pull(self._api, action, tell, self._clock, interrupt)
+            pulling.pull(self._lookups, action, tell, self._clock, interrupt)
         finally:
             with self._roster.changed:
                 left = self._pulls.get(action.uid, set())
