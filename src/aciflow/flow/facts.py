@@ -89,6 +89,7 @@ class Facts:
     phase: str = field(init=False, default="start")
     offset: ClockOffset = field(init=False, factory=ClockOffset)
     same_clock: bool = field(init=False, default=False)
+    submitted: float | None = field(init=False, default=None)
     accepted: float | None = field(init=False, default=None)
     addressed: float | None = field(init=False, default=None)
     address_resolution: float = field(init=False, default=0.0)
@@ -138,7 +139,7 @@ class Facts:
 
     def start_over(self) -> None:
         """What was seen of the containers so far is of a group that is gone."""
-        self.accepted = self.addressed = self.ready = None
+        self.submitted = self.accepted = self.addressed = self.ready = None
         self.services.clear()
         self._open.clear()
 
@@ -267,9 +268,9 @@ class Facts:
         pulls = [times for times in self.services.values() if times.pulling is not None]
         if pulls:
             first = min(pulls, key=lambda times: times.pulling or 0.0)
-            yield from self._span(
-                "schedule", self.accepted, self._local(first.pulling or 0.0), first, blur, None
-            )
+            pulling = self._local(first.pulling or 0.0)
+            begun = min(self.accepted, pulling)
+            yield from self._span("schedule", begun, pulling, first, blur, None)
         for name, times in self.services.items():
             container = name if several else None
             pulling = None if times.pulling is None else self._local(times.pulling)
@@ -292,13 +293,14 @@ class Facts:
         blur: float,
         container: str | None,
     ) -> Iterator[Phase]:
-        accepted = self.accepted or 0.0
+        # A service may be at work before its reply to the PUT has come.
+        known = (self.accepted if self.submitted is None else self.submitted) or 0.0
         resolution = times.event_resolution + blur
-        if end < accepted - resolution:
+        if end < known - resolution:
             return  # it was adopted, and this was before our time
         # Events are cut to whole seconds and may be listed in any order: never end before the start,
         # and never begin before the service knew of the group.
-        start = max(start, accepted)
+        start = max(start, known)
         yield Phase(
             name=name,
             start=start,

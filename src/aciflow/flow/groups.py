@@ -21,7 +21,7 @@ from aciflow.flow.pace import Pace
 from aciflow.flow.retry import Attempts, perform, retrying, sleep
 
 
-__all__ = ["Made", "delete_resource_group", "ensure", "find", "find_to_use", "make"]
+__all__ = ["Made", "delete_resource_group", "drop_made", "ensure", "find", "find_to_use", "make"]
 
 BUDGET = 60.0
 # Azure deletes a resource group in minutes.
@@ -213,6 +213,34 @@ def delete_resource_group(
     if gone:
         yield from perform(env, LedgerClear(launch_id=_record_id(ref)))
     return gone
+
+
+def drop_made(
+    env: Env, ref: ResourceGroupRef, *, pace: Pace, wait: float, marks: Mapping[str, str | None]
+) -> Flow[bool]:
+    """
+    Delete a resource group that a launch made, if nothing is in it any more; else leave it alone.
+
+    Args:
+        env: Clock and random generator.
+        ref: Which.
+        pace: How often to look.
+        wait: As for :func:`delete_resource_group`.
+        marks: Tags that it must carry; ``None`` stands for any value.
+
+    Returns:
+        Whether there was one to delete.
+    """
+    deadline = env.clock.now() + BUDGET
+    found = yield from find(env, ref, deadline)
+    tags: Mapping[str, str] = (found or {}).get("tags") or {}
+    if any(name not in tags or value not in (None, tags[name]) for name, value in marks.items()):
+        return False
+    if (yield from _inside(env, ref, deadline)):
+        return False
+    name = next(iter(marks))
+    yield from delete_resource_group(env, ref, pace=pace, wait=wait, mark=(name, tags[name]))
+    return True
 
 
 def _begin(env: Env, ref: ResourceGroupRef, deadline: float, mark: tuple[str, str]) -> Flow[bool]:

@@ -273,6 +273,7 @@ class Launching:
             body=to_arm(request.spec, location=location, tags=self._tags()),
         )
         start = yield from facts.begin("submit", location)
+        facts.submitted = start
         attempts = Attempts()
         self.put_sent, self.put_answered = True, False
         self.made.container_group = True

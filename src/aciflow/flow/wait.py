@@ -246,7 +246,8 @@ class _Waiter:
     def _log_check(self) -> LogCheck | None:
         if self.state is None or not any(s.current for s in self.state.containers):
             return None
-        return next((c for c in self._open() if isinstance(c, LogCheck)), None)
+        checks = [c for c in self._open() if isinstance(c, LogCheck)]
+        return min(checks, key=lambda check: self.logs_read.get(check, -inf), default=None)
 
     def _log_call(self, check: LogCheck) -> ArmCall:
         state = cast("GroupState", self.state)
