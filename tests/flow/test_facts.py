@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from aciflow.drivers.simulated import World
 from aciflow.flow.effects import ArmReply, Env
-from aciflow.flow.facts import ClockOffset, Facts
+from aciflow.flow.facts import ClockOffset, Facts, ServiceTimes
 from aciflow.model import GroupState
 from aciflow.timeline import Timeline
 from tests.flow import kit
@@ -288,3 +288,19 @@ def test_a_timeline_is_well_formed_whatever_was_seen(
             assert facts.accepted <= phase.end
     assert timeline == Timeline.from_dict(json.loads(json.dumps(timeline.to_dict())))
     assert str(timeline)
+
+
+def test_what_happened_before_the_reply_came_is_shown() -> None:
+    """A service may pull before its reply to the PUT has come; that is part of the launch."""
+    launch = _facts()
+    launch.submitted, launch.accepted = 1.0, 2.0
+    launch.same_clock = True
+    at = launch.began_wall
+    launch.services["web"] = ServiceTimes(
+        pulling=at + 1.2, pulled=at + 1.4, started=at + 3.0, event_resolution=0.001
+    )
+    launch.close()
+    phases = {phase.name: (phase.start, phase.end) for phase in launch.timeline().phases}
+    assert pytest.approx((1.2, 1.2)) == phases["schedule"]
+    assert pytest.approx((1.2, 1.4)) == phases["pull"]
+    assert pytest.approx((1.4, 3.0)) == phases["start"]

@@ -268,9 +268,9 @@ class Facts:
         pulls = [times for times in self.services.values() if times.pulling is not None]
         if pulls:
             first = min(pulls, key=lambda times: times.pulling or 0.0)
-            pulling = self._local(first.pulling or 0.0)
-            begun = min(self.accepted, pulling)
-            yield from self._span("schedule", begun, pulling, first, blur, None)
+            first_pull = self._local(first.pulling or 0.0)
+            begun = min(self.accepted, first_pull)
+            yield from self._span("schedule", begun, first_pull, first, blur, None)
         for name, times in self.services.items():
             container = name if several else None
             pulling = None if times.pulling is None else self._local(times.pulling)
