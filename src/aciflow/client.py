@@ -378,6 +378,7 @@ class Client:
         return self._run(lambda env: change(env, ref, operation, pace=self._core.pace))
 
     def _delete(self, group: ContainerGroup) -> None:
+        from aciflow.flow.groups import drop_made
         from aciflow.flow.handle import delete
 
         core, ref = self._core, group._ref
@@ -387,6 +388,17 @@ class Client:
         core.books.forget(ref)
         group._gone = True
         self._drop_idle()
+        marks = core.marks_of(group._state.tags)
+        if launch_id is None and marks is not None:  # picked up: another client made it
+            group._emptied = self._run(
+                partial(
+                    drop_made,
+                    ref=ref.resource_group,
+                    pace=core.pace,
+                    wait=core.group_wait,
+                    marks=marks,
+                )
+            )
 
     def _delete_live(self, live: Live, failures: Failures) -> None:
         from aciflow.flow.handle import delete

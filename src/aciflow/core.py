@@ -30,7 +30,7 @@ from aciflow.errors import (
 )
 from aciflow.flow import pace as paces
 from aciflow.flow.ids import GroupRef, ResourceGroupRef
-from aciflow.flow.launch import OWNER_TAG, LaunchRequest
+from aciflow.flow.launch import LAUNCH_TAG, OWNER_TAG, LaunchRequest
 from aciflow.flow.lines import LogLine
 from aciflow.flow.wait import default_ready
 from aciflow.group import RunResult
@@ -315,6 +315,13 @@ class Core:
     def mark(self) -> tuple[str, str]:
         """The tag that shows that this client made a resource group."""
         return (CLIENT_TAG, self.client_id)
+
+    def marks_of(self, tags: Mapping[str, str]) -> dict[str, str | None] | None:
+        """The tags of the resource group that was made for a container group with these tags, if any."""
+        theirs = tags.get(CLIENT_TAG)
+        if theirs is None or theirs == self.client_id:  # our own are in the books
+            return None
+        return {CLIENT_TAG: theirs, LAUNCH_TAG: None}
 
     def group_tags(self) -> dict[str, str]:
         """Tags of a resource group that this client makes."""

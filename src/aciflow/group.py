@@ -92,6 +92,7 @@ class GroupHandle:
         self._lifetime = lifetime
         self._adopted = adopted
         self._gone = False
+        self._emptied = False  # deleting it deleted the resource group that was made for it, too
 
     @property
     def id(self) -> str:

@@ -73,7 +73,8 @@ def delete(args: Namespace, output: Output) -> int:
         places = {group.resource_group.lower(): group.resource_group for group in found}
         if args.all and args.resource_group is not None:
             places.setdefault(args.resource_group.lower(), args.resource_group)
-        emptied = [name for name in places.values() if _drop_made(via, name)]
+        gone = {group.resource_group for group in found if group._emptied}
+        emptied = [name for name in places.values() if name in gone or _drop_made(via, name)]
         for name in emptied:
             output.line(f"deleted the resource group {name}, which was made for it")
     if args.json:
@@ -90,31 +91,22 @@ def _drop_made(via: Client, name: str) -> bool:
     Returns:
         Whether there was one to delete.
     """
+    from functools import partial
+
     from aciflow.core import CLIENT_TAG
-    from aciflow.flow.effects import ArmCall, ArmReply, Env, Flow
-    from aciflow.flow.groups import delete_resource_group, find
+    from aciflow.flow.groups import drop_made
     from aciflow.flow.launch import OWNER_TAG
-    from aciflow.flow.retry import retrying
 
     core = via._core
-    ref = core.group_ref(name)
-
-    def drop(env: Env) -> Flow[bool]:
-        deadline = env.clock.now() + 60.0
-        there = yield from find(env, ref, deadline)
-        tags = (there or {}).get("tags") or {}
-        if CLIENT_TAG not in tags or tags.get(OWNER_TAG) != core.owner:
-            return False
-        inside: ArmReply = yield from retrying(
-            env, ArmCall(operation="rg.resources", resource_group=name), deadline=deadline
+    return core.sync_driver().run(
+        partial(
+            drop_made,
+            ref=core.group_ref(name),
+            pace=core.pace,
+            wait=core.group_wait,
+            marks={CLIENT_TAG: None, OWNER_TAG: core.owner},
         )
-        if inside.body["value"]:
-            return False
-        mark = (CLIENT_TAG, tags[CLIENT_TAG])
-        yield from delete_resource_group(env, ref, pace=core.pace, wait=core.group_wait, mark=mark)
-        return True
-
-    return core.sync_driver().run(drop)
+    )
 
 
 def _listed(via: Client, resource_group: str | None, *, every: bool) -> tuple[ContainerGroup, ...]:
