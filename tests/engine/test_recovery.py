@@ -39,7 +39,7 @@ def test_a_running_container_is_adopted_and_watched(
 ) -> None:
     """Nothing is restarted; its exit is reported, and a restart keeps the address."""
     first = rigs(addresses=addresses)
-    uid = first.open(80, name="name")
+    uid = first.open(80, name="name", restarts="always")
     started = first.run(uid)
     known = _known(first, uid, c=started)
     first.runtime.close(remove=False)

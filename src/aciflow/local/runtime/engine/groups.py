@@ -41,6 +41,10 @@ class Member:
     previous: tuple[str, ...] = ()
     adopted: bool = False
 
+    def answers(self, attempt: int) -> bool:
+        """Whether this is that start: under way, done, or over; one that failed is tried anew."""
+        return self.attempt == attempt and (self.state != "failed" or self.adopted)
+
 
 @define(eq=False)
 class Group:

@@ -1,6 +1,8 @@
-"""Carry out ``PullImage``."""
+"""Carry out ``PullImage``, or cut it short."""
 
 from __future__ import annotations
+
+import threading
 
 from collections.abc import Callable
 from functools import partial
@@ -10,10 +12,58 @@ from aciflow.local.runtime.engine import images
 from aciflow.local.runtime.engine.api import EngineError, Interrupt
 
 
-__all__ = ["pull"]
+__all__ = ["Pulls"]
 
 
-def pull(
+class Pulls:
+    """
+    The pulls that are under way. Thread-safe.
+
+    Args:
+        lookups: The engine's images.
+        tell: Takes what is observed.
+        clock: Seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        lookups: images.Lookups,
+        tell: Callable[[Observation], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._lookups = lookups
+        self._tell = tell
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._running: dict[str, set[Interrupt]] = {}
+
+    def begin(self, action: PullImage) -> Callable[[], None]:
+        """From now on it can be cut; returns what pulls."""
+        interrupt = Interrupt()
+        with self._lock:
+            self._running.setdefault(action.uid, set()).add(interrupt)
+
+        def run() -> None:
+            try:
+                _pull(self._lookups, action, self._tell, self._clock, interrupt)
+            finally:
+                with self._lock:
+                    left = self._running.get(action.uid, set())
+                    left.discard(interrupt)
+                    if not left:
+                        self._running.pop(action.uid, None)
+
+        return run
+
+    def cut(self, uid: str | None = None) -> None:
+        """End the pulls of a group, or all."""
+        with self._lock:
+            groups = list(self._running) if uid is None else [uid]
+            for interrupt in [one for group in groups for one in self._running.get(group, ())]:
+                interrupt.close()
+
+
+def _pull(
     lookups: images.Lookups,
     action: PullImage,
     tell: Callable[[Observation], None],

@@ -52,6 +52,13 @@ class Roster:
                 return
             self._report(observation)
 
+    def tell_of(self, observation: Observation) -> None:
+        """The same for whatever group it names."""
+        with self.changed:
+            group = self.groups.get(observation.uid)
+            if group is not None:
+                self.tell(group, observation)
+
     def silence(self) -> None:
         """Report nothing more, and let everything close."""
         with self.changed:

@@ -21,20 +21,20 @@ from aciflow.local.protocol import (
     Question,
     ReadLogs,
     ResolveImages,
-    SandboxFailed,
-    SandboxReady,
     StartContainer,
     StartFailed,
     StopContainer,
 )
-from aciflow.local.runtime.engine import images, leases, logs, pulling, recovery
+from aciflow.local.runtime.engine import images, leases, logs, recovery
 from aciflow.local.runtime.engine.address import EngineAddress, require_engine
 from aciflow.local.runtime.engine.addresses import Addresses, Mode
-from aciflow.local.runtime.engine.api import EngineApi, EngineError, Interrupt
+from aciflow.local.runtime.engine.api import EngineApi, EngineError
 from aciflow.local.runtime.engine.groups import Group, Member
+from aciflow.local.runtime.engine.pulling import Pulls
 from aciflow.local.runtime.engine.roster import Roster
 from aciflow.local.runtime.engine.sandbox import Sandboxes
 from aciflow.local.runtime.engine.watcher import ExitWatcher
+from aciflow.local.runtime.engine.whereabouts import Whereabouts
 
 
 __all__ = ["EngineRuntime"]
@@ -59,6 +59,8 @@ class EngineRuntime:
     _addresses: Addresses
     _sandboxes: Sandboxes
     _lookups: images.Lookups
+    _pulls: Pulls
+    _whereabouts: Whereabouts
     _workers: Workers
     _pullers: Workers  # a slow registry must not hold up what needs none
     _watcher: ExitWatcher
@@ -78,7 +80,6 @@ class EngineRuntime:
         self._pid = os.getpid()
         self._clock: Callable[[], float] = time.time
         self._lease: leases.Lease | None = None
-        self._pulls: dict[str, set[Interrupt]] = {}
         self._working = 0
         self._started = False
         self._closed = False
@@ -111,8 +112,10 @@ class EngineRuntime:
         self._api = api
         self._roster = Roster(api, report, clock, self._ended)
         self._lookups = images.Lookups(api)
+        self._pulls = Pulls(self._lookups, self._roster.tell_of, clock)
         self._addresses = Addresses(api, self._wanted)
         self._sandboxes = Sandboxes(api, self.endpoint_id, self._addresses)
+        self._whereabouts = Whereabouts(self._roster, self._sandboxes, api.address.host, clock)
         self._workers = Workers(_THREADS, "aciflow-engine")
         self._pullers = Workers(_THREADS, "aciflow-engine-pull")
         self._watcher = ExitWatcher(
@@ -140,9 +143,8 @@ class EngineRuntime:
             return
         self._closed = True
         self._roster.silence()
+        self._pulls.cut()
         with self._roster.changed:
-            for interrupt in {one for some in self._pulls.values() for one in some}:
-                interrupt.close()
             self._roster.changed.wait_for(lambda: self._working == 0, timeout=60)
         self._watcher.close()
         removed = False
@@ -215,23 +217,20 @@ class EngineRuntime:
             return
         match action:
             case OpenSandbox():
-                self._submit(partial(self._open, action), self._enter(action))
+                group = self._enter(action)
+                self._submit(partial(self._whereabouts.open, group, action), group)
             case StartContainer():
-                group = self._roster.groups.get(action.uid)
-                self._submit(partial(self._start, action), group)
+                known = self._roster.groups.get(action.uid)
+                self._submit(partial(self._start, action), known)
             case PullImage():
-                interrupt = Interrupt()
-                with self._roster.changed:
-                    self._pulls.setdefault(action.uid, set()).add(interrupt)
-                self._submit(partial(self._pull, action, interrupt), workers=self._pullers)
+                self._submit(self._pulls.begin(action), workers=self._pullers)
             case StopContainer():
                 self._submit(partial(self._stop, action))
             case CloseSandbox():
                 with self._roster.changed:
                     if action.uid in self._roster.groups:
                         self._roster.groups[action.uid].closing = True
-                    for interrupt in self._pulls.pop(action.uid, ()):
-                        interrupt.close()
+                self._pulls.cut(action.uid)
                 self._submit(partial(self._close_group, action.uid))
 
     def answer(self, question: Question) -> Any:
@@ -273,72 +272,6 @@ class EngineRuntime:
             group.opening += 1
             return group
 
-    def _open(self, action: OpenSandbox) -> None:
-        group = self._roster.groups[action.uid]
-        problem: str | None = None
-        mapped: Mapping[int, tuple[str, int]] = {}
-        try:
-            if not group.closing:
-                mapped = self._sandboxes.open(group, action)
-                self._locate(group, group.pause_id)
-        except (EngineError, OSError, LookupError, ValueError) as error:
-            problem = getattr(error, "strerror", None) or str(error)
-        finally:
-            with self._roster.changed:
-                group.opening -= 1
-                self._roster.changed.notify_all()
-        if problem is not None:
-            failed = SandboxFailed(uid=action.uid, at=self._clock(), message=problem)
-            self._roster.tell(group, failed)
-            return
-        self._tell_address(group, mapped)
-
-    def _tell_address(
-        self, group: Group, mapped: Mapping[int, tuple[str, int]] | None = None
-    ) -> None:
-        with self._roster.changed:
-            if group.sandbox is None:  # it was closed before it was opened
-                return
-            place = group.sandbox.place
-            ip = self._api.address.host if place.mode == "mapped" else place.ip
-            ready = SandboxReady(uid=group.uid, at=self._clock(), ip=ip, mapped=mapped or {})
-            self._roster.tell(group, ready)
-
-    def _locate(self, group: Group, holder: str | None) -> bool:
-        """
-        Learn a group's address on a bridge from the container that has it; is it another one?
-
-        Nobody is told before something has it: who connects earlier waits a second for the next ARP
-        request, however soon it comes up.
-        """
-
-        def has_it() -> bool:
-            bridged = group.sandbox is not None and group.sandbox.place.mode == "bridge"
-            return bridged and group.pause_id in {None, holder}
-
-        if holder is None or not has_it():
-            return False
-        ip = self._sandboxes.address_of(holder)
-        with self._roster.changed:
-            if ip is None or not has_it():
-                return False
-            return group.moved_to(ip)
-
-    def _pull(self, action: PullImage, interrupt: Interrupt) -> None:
-        def tell(observation: Observation) -> None:
-            group = self._roster.groups.get(action.uid)
-            if group is not None:
-                self._roster.tell(group, observation)
-
-        try:
-            pulling.pull(self._lookups, action, tell, self._clock, interrupt)
-        finally:
-            with self._roster.changed:
-                left = self._pulls.get(action.uid, set())
-                left.discard(interrupt)
-                if not left:
-                    self._pulls.pop(action.uid, None)
-
     def _start(self, action: StartContainer) -> None:
         run = action.run
         group = self._roster.groups.get(action.uid)
@@ -349,23 +282,24 @@ class EngineRuntime:
             if group.closing:
                 return
             earlier = group.members.get(run.name)
-            if earlier is not None and earlier.attempt == action.attempt:
-                if earlier.state in {"running", "exited"} or earlier.adopted:
-                    if self._locate(group, earlier.id):
-                        self._tell_address(group)
-                    self._roster.began(group, earlier)
-                    return
-                if earlier.state == "starting":
-                    return  # under way; it will be answered
-            member = Member(name=run.name, attempt=action.attempt)
-            if earlier is not None:
-                member.previous = tuple(filter(None, (*earlier.previous, earlier.id)))
-            group.members[run.name] = member
+            again = earlier is not None and earlier.answers(action.attempt)
+            if earlier is None or not again:
+                member = Member(name=run.name, attempt=action.attempt)
+                if earlier is not None:
+                    member.previous = tuple(filter(None, (*earlier.previous, earlier.id)))
+                group.members[run.name] = member
+            elif earlier.state == "starting" and not earlier.adopted:
+                return  # under way; it will be answered
+            else:
+                member = earlier
+        if again:
+            self._whereabouts.arrived(group, member.id)
+            self._roster.began(group, member)
+            return
         try:
             notes = self._sandboxes.create(group, member, run)
             self._roster.created(group, member)
             self._sandboxes.start(group, member)
-            moved = self._locate(group, member.id)
         except EngineError as error:
             member.state = "failed"
             failed = StartFailed(
@@ -377,28 +311,14 @@ class EngineRuntime:
             )
             self._roster.tell(group, failed)
             return
-        if moved:
-            self._tell_address(group)
+        self._whereabouts.arrived(group, member.id)
         self._roster.began(group, member, notes)
 
     def _ended(self, group: Group, member: Member) -> None:
         """Called by the roster: if the container comes back, its address has to be held until then."""
         if self._alive and group.loses_address(member):
             group.opening += 1
-            self._submit(partial(self._hold, group, member), group)
-
-    def _hold(self, group: Group, member: Member) -> None:
-        try:
-            if not group.closing:
-                self._sandboxes.hold(group, member)
-                if self._locate(group, group.pause_id):  # somebody was quicker
-                    self._tell_address(group)
-        except (EngineError, ValueError):
-            pass  # the next start gets whatever address is free, and tells it
-        finally:
-            with self._roster.changed:
-                group.opening -= 1
-                self._roster.changed.notify_all()
+            self._submit(partial(self._whereabouts.hold, group, member), group)
 
     def _stop(self, action: StopContainer) -> None:
         found = self._roster.member(action.uid, action.container)
