@@ -16,6 +16,7 @@ from aciflow.local.protocol import (
     OpenSandbox,
     PullFailed,
     SandboxFailed,
+    SandboxReady,
     StartContainer,
     Started,
     StartFailed,
@@ -157,6 +158,37 @@ def test_a_pull_that_fails_is_tried_again_until_provisioning_times_out() -> None
     assert world.states() == ("Failed", "Failed")
     assert operation["status"] == "Failed"
     assert set(operation["error"]) == {"message"}  # no code, as recorded
+
+
+@pytest.mark.parametrize(
+    ("policy", "restarts"), [("Always", "always"), ("OnFailure", "on-failure"), ("Never", "never")]
+)
+def test_an_open_sandbox_is_asked_for_again_after_a_reload(policy: str, restarts: str) -> None:
+    """Before anything runs in it, the engine knows nothing of it that a new process could find."""
+    world = World()
+    world.put(group(restartPolicy=policy))
+    world.run(5)  # the sandbox is ready, and the image on its way
+    assert "ip" in world.get()["properties"]["ipAddress"]
+    other = World()
+    other.endpoint.load(json.loads(json.dumps(world.endpoint.dump())))
+    other.run(0)
+
+    [first] = [action for action in world.actions if isinstance(action, OpenSandbox)]
+    [again] = [action for action in other.actions if isinstance(action, OpenSandbox)]
+    assert first == again
+    assert restarts == again.restarts
+
+
+def test_another_address_is_shown_from_then_on() -> None:
+    """A runtime may find that the old one was given to somebody else."""
+    world = World()
+    world.put()
+    world.run(20)
+    [opened] = [action for action in world.actions if isinstance(action, OpenSandbox)]
+    world.observe(SandboxReady(uid=opened.uid, at=world.now, ip="192.0.2.9"))
+
+    assert "192.0.2.9" == world.get()["properties"]["ipAddress"]["ip"]
+    assert ("Succeeded", "Running") == world.states()
 
 
 def test_no_address_fails_the_group_and_starts_nothing() -> None:
