@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
+from tests.flow.kit import REF, Script, body, missing, outage, reply, running, view
+
 from aciflow.errors import AuthorizationError, CleanupError
 from aciflow.flow.delete import delete_group
 from aciflow.flow.pace import AZURE
-from tests.flow.kit import REF, Script, body, missing, outage, reply, running, view
 
 
 def _delete(script: Script, **options: Any) -> bool:

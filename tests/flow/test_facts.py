@@ -8,14 +8,14 @@ import pytest
 
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.flow import kit
+from tests.flow.kit import date, drive, event
 
 from aciflow.drivers.simulated import World
 from aciflow.flow.effects import ArmReply, Env
 from aciflow.flow.facts import ClockOffset, Facts, ServiceTimes
 from aciflow.model import GroupState
 from aciflow.timeline import Timeline
-from tests.flow import kit
-from tests.flow.kit import date, drive, event
 
 
 offsets = st.floats(-3600.0, 3600.0)
@@ -126,7 +126,11 @@ def test_times_of_a_clock_that_is_ahead_are_corrected() -> None:
     facts = _facts()
     facts.accepted = 1.0
     facts.see_reply(ArmReply(status=200, headers={"date": date(100.0)}), sent=0.0)
-    _see(facts, kit.running(107.0), container_events=[event("Pulling", 104.0), event("Pulled", 106.0)])
+    _see(
+        facts,
+        kit.running(107.0),
+        container_events=[event("Pulling", 104.0), event("Pulled", 106.0)],
+    )
     pull = facts.timeline()["pull"]
     assert abs(pull.start - 4.0) <= pull.resolution
     assert 2.0 == pytest.approx(pull.duration)
@@ -145,7 +149,11 @@ def test_the_local_endpoints_exact_times_are_used() -> None:
     world = World()
     facts = _facts(world)
     facts.accepted = 0.1
-    times = {"containers": {"web": {n: world.wall() + at for n, at in (("pulling", 0.2), ("pulled", 0.25))}}}
+    times = {
+        "containers": {
+            "web": {n: world.wall() + at for n, at in (("pulling", 0.2), ("pulled", 0.25))}
+        }
+    }
     headers = {"x-aciflow-times": json.dumps(times), "date": date(50.0)}
     facts.see_reply(ArmReply(status=200, headers=headers), sent=0.0)
     _see(facts, kit.running(0.5), headers=headers)

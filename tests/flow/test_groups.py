@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from tests.flow.kit import HOME, Script, missing, reply, running, unreachable, view
+
 from aciflow.errors import (
     AuthorizationError,
     CleanupError,
@@ -12,9 +14,8 @@ from aciflow.errors import (
     TransitioningError,
 )
 from aciflow.flow.effects import LedgerWrite
-from aciflow.flow.groups import Made, delete_resource_group, ensure, find_to_use
+from aciflow.flow.groups import Made, delete_resource_group, drop_made, ensure, find_to_use
 from aciflow.flow.pace import AZURE
-from tests.flow.kit import HOME, Script, missing, reply, running, unreachable, view
 
 
 TAGS = {"client": "c1"}
@@ -22,9 +23,7 @@ MARK = ("client", "c1")
 
 
 def _home(state: str = "Succeeded", tags: Any = TAGS) -> Any:
-    return reply(
-        {"location": "eastus", "tags": tags, "properties": {"provisioningState": state}}
-    )
+    return reply({"location": "eastus", "tags": tags, "properties": {"provisioningState": state}})
 
 
 def _ensure(script: Script, made: Made | None = None, **options: Any) -> Made:
@@ -143,9 +142,7 @@ def test_the_end_of_a_deletion_clears_the_record() -> None:
 
 def test_waiting_for_a_deletion_has_an_end() -> None:
     """The record stays."""
-    script = Script(
-        rg_get=_home(), rg_resources=reply({"value": []}), rg_delete=reply(status=202)
-    )
+    script = Script(rg_get=_home(), rg_resources=reply({"value": []}), rg_delete=reply(status=202))
     assert not _delete(script, wait=5.0)
     assert 1 == len(script.ledger)
 
@@ -202,6 +199,26 @@ def test_a_container_group_that_is_there_does() -> None:
     script = Script(rg_get=_home(), rg_resources=inside, group_get=view(running()))
     with pytest.raises(CleanupError, match="holds /x/web"):
         _delete(script)
+
+
+def _drop(script: Script, **marks: str | None) -> bool:
+    return script.run(lambda env: drop_made(env, HOME, pace=AZURE, wait=0.0, marks=marks))
+
+
+@pytest.mark.parametrize("marks", [{"client": "c2"}, {"client": None, "owner": "me"}])
+def test_one_without_all_the_marks_is_left_alone(marks: dict[str, str | None]) -> None:
+    """Nobody is told off for what somebody else made."""
+    assert not _drop(Script(rg_get=_home()), **marks)
+    assert not _drop(Script(rg_get=missing()), **marks)
+
+
+def test_one_that_a_launch_made_goes_once_it_is_empty() -> None:
+    """And not before."""
+    full = reply({"value": [_resource("Microsoft.Storage/storageAccounts", "disk")]})
+    assert not _drop(Script(rg_get=_home(), rg_resources=full), client=None)
+    script = Script(rg_get=_home(), rg_resources=reply({"value": []}), rg_delete=reply(status=202))
+    assert _drop(script, client=None)
+    assert 1 == len(script.calls("rg.delete"))
 
 
 def test_a_refused_deletion_is_reported_with_its_remedy() -> None:

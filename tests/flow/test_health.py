@@ -4,6 +4,9 @@ from typing import Any
 
 import pytest
 
+from tests.flow import kit
+from tests.flow.kit import REFUSED, SILENT
+
 from aciflow.errors import (
     ContainerExitedError,
     CrashLoopError,
@@ -15,8 +18,6 @@ from aciflow.errors import (
 )
 from aciflow.flow.health import ADDRESS_GRACE, addressed, completed, diagnose, running, too_late
 from aciflow.model import GroupState
-from tests.flow import kit
-from tests.flow.kit import REFUSED, SILENT
 
 
 def _state(*states: Any, **more: Any) -> GroupState:
@@ -107,7 +108,7 @@ def test_a_pull_that_fails_ends_the_wait(detail: str) -> None:
     assert isinstance(diagnose(_state(kit.waiting(detail))), ImagePullError)
 
 
-PULL_FAILED = "Failed to pull image \"x\": rpc error"
+PULL_FAILED = 'Failed to pull image "x": rpc error'
 
 
 def test_a_pull_that_fails_is_seen_in_its_events() -> None:

@@ -72,6 +72,7 @@ def test_a_late_older_reply_tells_nothing_new() -> None:
     cursor.feed("".join(lines))
     assert [] == cursor.feed("".join(lines[1:3]))
     assert [] == cursor.feed("")
+    assert [] == LogCursor().feed("half a li", whole=False)
     assert not cursor.truncated
 
 

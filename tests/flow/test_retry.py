@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.flow.kit import Script, busy, missing, outage, reply, throttled, unreachable
+
 from aciflow.errors import (
     EndpointUnreachableError,
     ImageError,
@@ -11,7 +13,6 @@ from aciflow.errors import (
 )
 from aciflow.flow.effects import ArmCall, Env, Flow, LedgerWrite
 from aciflow.flow.retry import PATIENT, SETTLE, Attempts, perform, retrying, sleep, transient
-from tests.flow.kit import Script, busy, missing, outage, reply, throttled, unreachable
 
 
 GET = ArmCall(operation="group.get")
@@ -148,7 +149,9 @@ def test_an_interrupted_write_is_awaited_first() -> None:
 
 def test_an_interrupted_write_of_the_ledger_is_awaited_first() -> None:
     """Otherwise the record would come back after it was cleared."""
-    assert 0.2 == _interrupted(Script(ledger_write=(0.2, None)), LedgerWrite(record={"launch_id": "l"}))
+    assert 0.2 == _interrupted(
+        Script(ledger_write=(0.2, None)), LedgerWrite(record={"launch_id": "l"})
+    )
 
 
 def test_an_interrupted_write_is_not_awaited_for_ever() -> None:

@@ -7,24 +7,6 @@ from typing import Any
 import pytest
 
 from attrs import evolve
-
-from aciflow.errors import (
-    AuthorizationError,
-    CapacityError,
-    ContainerExitedError,
-    CrashLoopError,
-    GroupGoneError,
-    InvalidRequestError,
-    NotReadyError,
-    ProvisioningError,
-    UnreachableFromHereError,
-    ValidationError,
-)
-from aciflow.flow.effects import HttpProbe, TcpProbe
-from aciflow.flow.facts import Facts
-from aciflow.flow.pace import AZURE
-from aciflow.flow.wait import Waited, default_ready, wait_ready
-from aciflow.ready import Ready
 from tests.flow.kit import (
     OK,
     REF,
@@ -45,6 +27,24 @@ from tests.flow.kit import (
     view,
     waiting,
 )
+
+from aciflow.errors import (
+    AuthorizationError,
+    CapacityError,
+    ContainerExitedError,
+    CrashLoopError,
+    GroupGoneError,
+    InvalidRequestError,
+    NotReadyError,
+    ProvisioningError,
+    UnreachableFromHereError,
+    ValidationError,
+)
+from aciflow.flow.effects import ArmCall, HttpProbe, Start, TcpProbe
+from aciflow.flow.facts import Facts
+from aciflow.flow.pace import AZURE
+from aciflow.flow.wait import Waited, default_ready, wait_ready
+from aciflow.ready import Ready
 
 
 CREATING = view(None, provisioning="Creating", state="Pending", ip=None)
@@ -129,7 +129,9 @@ def test_several_conditions_must_all_hold() -> None:
     """Probes take turns, and one that has been met is not asked again."""
     answers = {TcpProbe: [REFUSED, OK], HttpProbe: [REFUSED, REFUSED, REFUSED, OK]}
     script = Script(
-        group_get=RUNNING, probe=lambda effect: answers[type(effect)].pop(0), group_logs=logs("up\n")
+        group_get=RUNNING,
+        probe=lambda effect: answers[type(effect)].pop(0),
+        group_logs=logs("up\n"),
     )
     _wait(script, Ready.tcp() & Ready.http() & Ready.running() & Ready.log("^up$"))
     assert {TcpProbe: [], HttpProbe: []} == answers
@@ -138,7 +140,9 @@ def test_several_conditions_must_all_hold() -> None:
 def test_a_probe_that_answers_late_changes_nothing() -> None:
     """A second success of the same condition is one success."""
     script = Script(
-        group_get=RUNNING, probe=[(0.6, OK), (0.6, OK), (0.6, OK)], group_logs=[logs(""), logs("up")]
+        group_get=RUNNING,
+        probe=[(0.6, OK), (0.6, OK), (0.6, OK)],
+        group_logs=[logs(""), logs("up")],
     )
     _wait(script, Ready.tcp() & Ready.log("up"))
     assert 3 == len(script.times("probe"))
@@ -252,16 +256,22 @@ def test_retry_after_holds_for_every_kind_of_read() -> None:
     assert second - first >= 40.0
     assert all(not first + 0.2 < at < second for at in script.times("group.get"))
 
-    script = Script(group_get=[RUNNING, throttled(40.0), RUNNING], group_logs=[logs("")] * 3 + [logs("up")])
+    script = Script(
+        group_get=[RUNNING, throttled(40.0), RUNNING], group_logs=[logs("")] * 3 + [logs("up")]
+    )
     _wait(script, Ready.log("up"))
     throttled_at = script.times("group.get")[1]
-    assert all(not throttled_at + 0.2 < at < throttled_at + 40.0 for at in script.times("group.logs"))
+    assert all(
+        not throttled_at + 0.2 < at < throttled_at + 40.0 for at in script.times("group.logs")
+    )
 
 
 @pytest.mark.parametrize("trouble", [outage(), unreachable(), busy(), throttled(None)])
 def test_an_arm_that_does_not_tell_for_a_while_is_no_failure(trouble: Exception) -> None:
     """The probes go on meanwhile."""
-    script = Script(group_get=[ADDRESSED, *[trouble] * 5, RUNNING], probe=[(2.0, SILENT)] * 60 + [OK])
+    script = Script(
+        group_get=[ADDRESSED, *[trouble] * 5, RUNNING], probe=[(2.0, SILENT)] * 60 + [OK]
+    )
     _wait(script, Ready.tcp())
 
 
@@ -369,6 +379,22 @@ def test_a_missing_address_ends_the_wait() -> None:
     with pytest.raises(ProvisioningError, match="no IP address"):
         _wait(script, Ready.tcp())
     assert 30.0 < script.world.now() < 60.0
+
+
+def test_what_was_begun_before_the_wait_does_not_disturb_it() -> None:
+    """Its result is dropped."""
+
+    def flow(env: Any) -> Any:
+        yield Start(ArmCall(operation="group.list"))
+        facts = Facts(env=env, target="", title="web")
+        return (
+            yield from wait_ready(
+                env, ref=REF, ready=Ready.running(), facts=facts, pace=AZURE, deadline=300.0
+            )
+        )
+
+    script = Script(group_list=reply({"value": []}), group_get=RUNNING)
+    assert script.run(flow).state.ip == "10.0.0.1"
 
 
 def test_what_happens_is_told_as_it_happens() -> None:
