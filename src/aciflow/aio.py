@@ -468,6 +468,7 @@ async def launch(image: Any, **options: Any) -> AsyncContainerGroup:
     if client is not None:
         made: AsyncContainerGroup = await client.launch(image, **options)
         return made
+    split("launch", LaunchOptions, options, shaped=isinstance(image, str))  # wrong words come first
     client = AsyncClient()
     try:
         return await client._launch(image, options, owns_client=True)
@@ -486,6 +487,7 @@ async def run(
     client: AsyncClient | None = rest.pop("client", None)
     if client is not None:
         return await client.run(image, command, **rest)
+    split("run", RunOptions, rest, shaped=True)  # wrong words come first
     async with AsyncClient() as own:
         return await own.run(image, command, **rest)
 

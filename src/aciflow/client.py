@@ -539,6 +539,7 @@ def launch(image: Any, **options: Any) -> ContainerGroup:
     if client is not None:
         made: ContainerGroup = client.launch(image, **options)
         return made
+    split("launch", LaunchOptions, options, shaped=isinstance(image, str))  # wrong words come first
     client = Client()
     try:
         return client._launch(image, options, owns_client=True)
@@ -576,6 +577,7 @@ def run(
     client: Client | None = rest.pop("client", None)
     if client is not None:
         return client.run(image, command, **rest)
+    split("run", RunOptions, rest, shaped=True)  # wrong words come first
     with Client() as own:
         return own.run(image, command, **rest)
 

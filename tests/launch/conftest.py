@@ -101,10 +101,10 @@ def client() -> Iterator[aciflow.Client]:
 @pytest.fixture(params=["sync", "async"])
 def any_client(request: pytest.FixtureRequest, loop: Run) -> Iterator[Any]:
     """A client of either colour; its methods, and those of what they return, wait."""
-    made: Any
-    if request.param == "sync":
-        made = aciflow.Client("local")
-    else:
-        made = Awaited(aciflow.AsyncClient("local"), loop)
+    colours = {
+        "sync": lambda: aciflow.Client("local"),
+        "async": lambda: Awaited(aciflow.AsyncClient("local"), loop),
+    }
+    made: Any = colours[request.param]()
     with made:
         yield made

@@ -20,6 +20,7 @@ import aciflow
 
 
 ROOT = Path(__file__).parents[2]
+PYTHON = (sys.executable, "-u", "-W", "error", "-c")
 SLEEP = ("/bin/sleep", "600")
 
 
@@ -54,8 +55,7 @@ class Script:
 
     def __init__(self, code: str, *arguments: str) -> None:
         self.popen = subprocess.Popen(
-            [sys.executable, "-u", "-W", "error", "-c", "import aciflow, sys, os, time\n" + code]
-            + list(arguments),
+            [*PYTHON, "import aciflow, sys, os, time\n" + code, *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

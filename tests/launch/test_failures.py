@@ -249,7 +249,7 @@ class Stranger(LocalAzure):
         return self.other.credential()
 
 
-def test_a_token_of_another_endpoint(web_image: str, state: Path) -> None:
+def test_a_token_of_another_endpoint(web_image: str) -> None:
     """It is refused with 401, and nothing was made."""
     with (
         LocalAzure("simulated") as other,
@@ -289,7 +289,7 @@ def at(url: str) -> aciflow.Client:
     )
 
 
-def test_a_principal_that_may_not(server: ArmServer, web_image: str, state: Path) -> None:
+def test_a_principal_that_may_not(server: ArmServer, web_image: str) -> None:
     """403 names the missing action and its scope; a refused PUT is not answered by a DELETE."""
     scope = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg"
     action = "Microsoft.ContainerInstance/containerGroups/write"
@@ -364,7 +364,7 @@ def test_what_cannot_be_deleted_is_listed(server: ArmServer, web_image: str, sta
     shutil.rmtree(state / "ledger")
 
 
-def test_an_endpoint_that_is_down(server: ArmServer, web_image: str, state: Path) -> None:
+def test_an_endpoint_that_is_down(server: ArmServer, web_image: str) -> None:
     """Nobody listens there: a few attempts, then an error that says where."""
     url = server.url.replace(str(server.port), "1")
     with at(url) as client, pytest.raises(aciflow.EndpointUnreachableError) as caught:
