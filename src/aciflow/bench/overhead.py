@@ -70,7 +70,7 @@ def measure(rounds: int, *, image: str | None = None, seed: int = 0) -> dict[str
             local.client() as client,
         ):
             plain = _Plain(api)
-            # The first of each makes networks and connections, and is nobody's.
+            # The first of each makes connections, and is nobody's.
             plain.launch(reference)
             _through_aciflow(client, reference)
             for _ in range(rounds):
