@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 
 from typing import Any
@@ -95,7 +96,7 @@ def test_probes_overlap_and_are_at_most_four_a_second() -> None:
     script = Script(group_get=ADDRESSED, probe=[(2.0, SILENT)] * 20 + [OK])
     _wait(script, Ready.tcp())
     times = script.times("probe")
-    gaps = [b - a for a, b in zip(times, times[1:], strict=False)]
+    gaps = [b - a for a, b in itertools.pairwise(times)]
     assert pytest.approx(0.25) == min(gaps)
     assert max(gaps) < 0.5
 

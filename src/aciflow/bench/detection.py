@@ -62,12 +62,14 @@ class Sample:
         early: The caller was told that all is well before the container served.
         arm_reads: GETs to ARM.
         probes: Connections to the container.
+        probes_a_second: The most of them within less than a second.
     """
 
     lateness: float
     early: bool
     arm_reads: int
     probes: int
+    probes_a_second: int
 
 
 def replay(
@@ -111,6 +113,7 @@ def replay(
         early=knows < serves,
         arm_reads=simulator.counts.arm_reads,
         probes=simulator.counts.probes,
+        probes_a_second=simulator.counts.most_probes_a_second,
     )
 
 
@@ -249,7 +252,11 @@ def _summary(samples: Sequence[Sample]) -> dict[str, Any]:
             "max": max(lateness),
         },
         "arm_reads": {"mean": mean(reads), "max": max(reads)},
-        "probes": {"mean": mean(probes), "max": max(probes)},
+        "probes": {
+            "mean": mean(probes),
+            "max": max(probes),
+            "most_in_a_second": max(sample.probes_a_second for sample in samples),
+        },
         "told_too_early": sum(sample.early for sample in samples),
     }
 
@@ -271,8 +278,10 @@ def render(result: Mapping[str, Any]) -> str:
             "",
             f"{case['case']}: {when}",
             f"{'':13}{'lateness, s':^34}  {'ARM reads':^13}  {'probes':^13}  too",
-            f"{'client':13}{'mean':>8} {'median':>8} {'p95':>8} {'max':>7}  {'mean':>6} {'max':>6}"
-            f"  {'mean':>6} {'max':>6}  early",
+            (
+                f"{'client':13}{'mean':>8} {'median':>8} {'p95':>8} {'max':>7}  {'mean':>6} {'max':>6}"
+                f"  {'mean':>6} {'max':>6}  early"
+            ),
         ]
         for row in case["clients"]:
             late, reads, probes = row["lateness_s"], row["arm_reads"], row["probes"]

@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 import random
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from aciflow.arm.errors import error_from
 from aciflow.arm.routes import describe, request_for
@@ -101,12 +102,23 @@ class Counts:
     Attributes:
         arm_reads: GETs that ARM received or would have.
         arm_writes: Everything else that went to ARM.
-        probes: Connections to a container.
+        probed_at: When a connection to a container was begun, in virtual seconds.
     """
 
     arm_reads: int = 0
     arm_writes: int = 0
-    probes: int = 0
+    probed_at: list[float] = field(factory=list)
+
+    @property
+    def probes(self) -> int:
+        """Connections to a container."""
+        return len(self.probed_at)
+
+    @property
+    def most_probes_a_second(self) -> int:
+        """The most connections that were begun within less than a second."""
+        times = self.probed_at
+        return max((bisect_left(times, at + 1.0) - i for i, at in enumerate(times)), default=0)
 
 
 @define
@@ -305,8 +317,8 @@ class Simulator:
         self, probe: TcpProbe | HttpProbe, done: Callable[[Any, BaseException | None], None]
     ) -> None:
         """A SYN to a container that does not serve yet is dropped, as clouds do; the worse case."""
-        self.counts.probes += 1
         world = self.world
+        self.counts.probed_at.append(world.now())
 
         def arrive() -> None:
             if self.simulation.serving(probe.host, probe.port, world.wall()):
