@@ -101,10 +101,9 @@ def client() -> Iterator[aciflow.Client]:
 @pytest.fixture(params=["sync", "async"])
 def any_client(request: pytest.FixtureRequest, loop: Run) -> Iterator[Any]:
     """A client of either colour; its methods, and those of what they return, wait."""
-    colours = {
+    colours: dict[str, Callable[[], Any]] = {
         "sync": lambda: aciflow.Client("local"),
         "async": lambda: Awaited(aciflow.AsyncClient("local"), loop),
     }
-    made: Any = colours[request.param]()
-    with made:
+    with colours[request.param]() as made:
         yield made

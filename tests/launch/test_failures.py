@@ -200,11 +200,11 @@ def test_all_that_is_wrong_is_told_together(any_client: Any, state: Path) -> Non
 def test_options_that_make_no_sense(client: aciflow.Client, state: Path) -> None:
     """They are told together with what is wrong with the shape, and nothing is sent."""
     with pytest.raises(aciflow.ValidationError) as caught:
-        client.launch(
+        client.launch(  # type: ignore[call-overload]
             "web",
             name="Bad",
-            if_exists="perhaps",  # type: ignore[arg-type]
-            lifetime="eternal",  # type: ignore[arg-type]
+            if_exists="perhaps",
+            lifetime="eternal",
             timeout=0,
             ready=Ready.tcp(81),
         )
