@@ -37,9 +37,9 @@ def test_effects_overlap(tmp_path: Path) -> None:
     """Several slow ones take as long as one."""
 
     def flow(_: Env) -> Flow[None]:
-        for _ in range(5):
+        for _number in range(5):
             yield Start(PUT)
-        for _ in range(5):
+        for _number in range(5):
             yield Next(None)
 
     began = time.monotonic()

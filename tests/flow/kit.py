@@ -58,7 +58,7 @@ class Script:
         self.world = World()
         self.asked: list[tuple[float, Effect]] = []
         self.ledger: dict[str, Mapping[str, Any]] = {}
-        self._answers = {
+        self.answers: dict[str, Any] = {
             name: itertools.chain(answer) if isinstance(answer, list | Iterator) else answer
             for name, answer in answers.items()
         }
@@ -104,11 +104,11 @@ class Script:
 
     def _answer(self, effect: Effect) -> Any:
         name = _name(effect)
-        if name not in self._answers and isinstance(
+        if name not in self.answers and isinstance(
             effect, LedgerWrite | LedgerClear | Authenticate
         ):
             return None
-        answer = self._answers[name]
+        answer = self.answers[name]
         if isinstance(answer, Iterator):
             answer = self._last[name] = next(answer, self._last.get(name))
         if callable(answer) and not isinstance(answer, BaseException):
@@ -133,7 +133,7 @@ def _name(effect: Effect) -> str:
 # --- replies ------------------------------------------------------------------------------------
 
 
-def reply(body: Any = None, status: int = 200, **headers: str) -> ArmReply:
+def reply(body: Any = None, status: int = 200, **headers: Any) -> ArmReply:
     """A success; header names with underscores."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return ArmReply(status=status, body=body, headers=named)

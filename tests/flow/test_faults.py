@@ -11,6 +11,7 @@ import os
 import random
 
 from collections import Counter
+from functools import partial
 from typing import Any
 
 import pytest
@@ -54,11 +55,11 @@ class Outcome:
                 wait=rng.random() < 0.8,
                 pace=AZURE,
             )
-            process = self.simulator.start(lambda env, wanted=wanted: launch(env, wanted))
+            process = self.simulator.start(partial(launch, request=wanted))
             self.launches.append(process)
             for _ in range(rng.choice([0, 0, 1, 1, 2])):
                 at = rng.uniform(0.0, 60.0)
-                world.at(at, lambda process=process: process.interrupt(KeyboardInterrupt()))
+                world.at(at, partial(process.interrupt, KeyboardInterrupt()))
         world.run_until(lambda: all(process.ended for process in self.launches))
         world.advance(600.0)  # whatever was late has come by now
 
@@ -115,11 +116,11 @@ def test_a_record_is_kept_only_where_something_may_be_left() -> None:
             launch_id=f"g{number}",
             spec=spec_from_image("nginx", name=f"g{number}", public_ip=True, new_name=str),
         )
-        process = simulator.start(lambda env, wanted=wanted: launch(env, wanted))
+        process = simulator.start(partial(launch, request=wanted))
         processes.append(process)
         if number % 5 == 4:
             at = number * 1.7
-            simulator.world.at(at, lambda process=process: process.interrupt(KeyboardInterrupt()))
+            simulator.world.at(at, partial(process.interrupt, KeyboardInterrupt()))
     simulator.world.run_until(lambda: all(process.ended for process in processes))
     existing = {group.rpartition("/")[2] for group in simulator.groups()}
     assert existing == set(simulator.ledger)

@@ -45,7 +45,7 @@ LINE = "2026-01-01T00:00:01Z one\n"
 
 def test_reading_shows_what_is_there_now() -> None:
     """With where its ports are, and the headers for the timeline."""
-    mapped = {"x_aciflow_mapped": json.dumps({"80": ["127.0.0.1", 5]})}
+    mapped: Any = {"x_aciflow_mapped": json.dumps({"80": ["127.0.0.1", 5]})}
     script = Script(group_get=[outage(), reply(RUNNING.body, **mapped)])
     seen = script.run(lambda env: handle.read(env, REF))
     assert "10.0.0.1" == seen.state.ip

@@ -73,7 +73,7 @@ def _group(script: Script) -> dict[str, Any]:
         found, there["group"] = there["group"], None
         return found or reply(status=204)
 
-    script._answers.update(group_put=put, group_get=get, group_delete=delete)
+    script.answers.update(group_put=put, group_get=get, group_delete=delete)
     return there
 
 
@@ -204,9 +204,9 @@ def test_another_region_is_tried_where_one_refuses(error: type[Any]) -> None:
     """A refused PUT made nothing, so there is nothing to delete."""
     script = Script(probe=OK)
     _group(script)
-    put = script._answers["group_put"]
+    put = script.answers["group_put"]
     refusals = [error("no room", status=409)]
-    script._answers["group_put"] = lambda call: refusals.pop() if refusals else put(call)
+    script.answers["group_put"] = lambda call: refusals.pop() if refusals else put(call)
     _launch(script, locations=("westus", "eastus"))
     regions = [call.body["location"] for call in script.calls("group.put") if call.body]
     assert ["westus", "eastus"] == regions
@@ -301,14 +301,14 @@ def test_a_put_whose_reply_was_lost_is_not_sent_again(error: Exception) -> None:
     """A second one would restart what the first one made."""
     script = Script(probe=OK)
     _group(script)
-    put = script._answers["group_put"]
+    put = script.answers["group_put"]
 
     def lost(call: ArmCall) -> Any:
         put(call)
         return error
 
-    script._answers["group_put"] = lost
-    assert _launch(script)
+    script.answers["group_put"] = lost
+    assert "10.0.0.1" == _launch(script).state.ip
     assert 1 == len(script.calls("group.put"))
 
 
@@ -320,7 +320,7 @@ def test_a_put_that_did_nothing_is_sent_again() -> None:
         group_put=[outage(), busy(), busy(), ACCEPTED],
         probe=OK,
     )
-    assert _launch(script)
+    assert "10.0.0.1" == _launch(script).state.ip
     assert 4 == len(script.calls("group.put"))
 
 
@@ -576,7 +576,7 @@ def test_an_interrupted_launch_that_cannot_clean_up_says_what_is_left() -> None:
     """In a note: a KeyboardInterrupt has no context."""
     script = Script(probe=REFUSED)
     _group(script)
-    script._answers["group_delete"] = AuthorizationError("may not", status=403)
+    script.answers["group_delete"] = AuthorizationError("may not", status=403)
     process = script.start(lambda env: launch(env, request()))
     script.world.at(5.0, lambda: process.interrupt(KeyboardInterrupt()))
     script.world.run()

@@ -305,7 +305,7 @@ def test_an_interrupted_run_leaves_nothing(at: float) -> None:
         there["deleted"] = True
         return reply({})
 
-    script._answers.update(group_put=put, group_get=get, group_delete=delete, group_logs=logs(""))
+    script.answers.update(group_put=put, group_get=get, group_delete=delete, group_logs=logs(""))
     process = _start(script)
     script.world.at(at, lambda: process.interrupt(KeyboardInterrupt()))
     script.world.run()

@@ -118,7 +118,7 @@ def test_an_http_probe_asks_for_the_path() -> None:
 
 def test_a_port_may_be_reached_elsewhere() -> None:
     """An engine whose addresses cannot be reached from here maps its ports."""
-    headers = {"x_aciflow_mapped": json.dumps({"80": ["127.0.0.1", 49152]})}
+    headers: Any = {"x_aciflow_mapped": json.dumps({"80": ["127.0.0.1", 49152]})}
     script = Script(group_get=reply(RUNNING.body, **headers), probe=OK)
     waited = _wait(script, Ready.tcp())
     assert {80: ("127.0.0.1", 49152)} == waited.mapped
@@ -164,7 +164,8 @@ def test_running_needs_every_container_and_the_address() -> None:
 
 def test_a_container_that_ended_well_has_run() -> None:
     """It may be over before anybody looks."""
-    assert _wait(Script(group_get=view(ended(), ip=None)), Ready.running())
+    waited = _wait(Script(group_get=view(ended(), ip=None)), Ready.running())
+    assert waited.state.ip is None
 
 
 def test_completed_waits_for_the_end() -> None:
@@ -285,7 +286,7 @@ def test_an_arm_that_refuses_to_tell_is_one() -> None:
 def test_a_group_may_not_be_found_at_first() -> None:
     """ARM's reads lag behind its writes."""
     script = Script(group_get=[missing(), missing(), RUNNING], probe=OK)
-    assert _wait(script, Ready.tcp())
+    assert "10.0.0.1" == _wait(script, Ready.tcp()).state.ip
 
 
 def test_a_group_that_is_not_found_again_and_again_is_gone() -> None:
@@ -368,7 +369,7 @@ def test_a_deadline_without_any_reply_says_why() -> None:
 def test_no_condition_is_met_by_the_first_reply() -> None:
     """There is a state to return all the same."""
     script = Script(group_get=CREATING)
-    assert _wait(script, Ready(()))
+    assert "Creating" == _wait(script, Ready(())).state.provisioning_state
     late = Script(group_get=(None, None), operation_get=missing())
     with pytest.raises(NotReadyError, match="waiting for ARM"):
         _wait(late, Ready(()), timeout=20.0)
