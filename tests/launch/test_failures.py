@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import ssl
 import subprocess
 import threading
@@ -88,6 +89,20 @@ def test_a_missing_image(any_client: Any, engine: Engine, state: Path) -> None:
         any_client.launch(f"{registry}/there-is-no-such-image:1", name="missing")
     assert ("InaccessibleImage", 400) == (caught.value.code, caught.value.status)
     assert "submit" == caught.value.phase
+    nothing_is_left(caught.value, engine, "missing", state)
+
+
+def test_a_registry_that_is_not_reached(
+    client: aciflow.Client, engine: Engine, state: Path
+) -> None:
+    """It may be back in a moment, so it is asked a few times; that is over within seconds."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        address = f"127.0.0.1:{closed.getsockname()[1]}"
+    began = time.monotonic()
+    with pytest.raises(aciflow.ImageError, match=address) as caught:
+        client.launch(f"{address}/x:1", name="missing")
+    assert time.monotonic() - began < 15
+    assert "RegistryErrorResponse" == caught.value.code
     nothing_is_left(caught.value, engine, "missing", state)
 
 

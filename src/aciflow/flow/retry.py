@@ -96,7 +96,10 @@ class Policy:
 # may last longer than any launch, and an endpoint that is not reached at all is most often not there.
 STANDARD = Policy(
     stop=tenacity.stop_any(
-        _StopAfter(10, ServiceError, ImageError), _StopAfter(4, EndpointUnreachableError)
+        _StopAfter(10, ServiceError),
+        # A misspelt image looks the same where no public registry is reached: be done in seconds.
+        _StopAfter(5, ImageError),
+        _StopAfter(4, EndpointUnreachableError),
     )
 )
 # For what has run for hours and must not be given up because a laptop changed its network.
