@@ -273,18 +273,20 @@ class AsyncClient:
         if self._closed:
             return
         self._closed = True
-        lifetimes.forget(self)
         failures = Failures()
         try:
             await self._delete_all(self._core.books.live(), failures)
             with failures.collecting():
                 await self._drop_idle(closing=True)
-        finally:
-            if self._gateway is not None:
-                await self._gateway.close()
-            if self._prober is not None:
-                await self._prober.close()
-            self._core.release()
+        except BaseException:  # cancelled: the end of the interpreter goes on with it
+            self._closed = False
+            raise
+        lifetimes.forget(self)
+        if self._gateway is not None:
+            await self._gateway.close()
+        if self._prober is not None:
+            await self._prober.close()
+        self._core.release()
         failures.raise_for_any()
 
     def close_at_exit(self) -> None:

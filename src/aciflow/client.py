@@ -298,14 +298,16 @@ class Client:
         if self._closed:
             return
         self._closed = True
-        lifetimes.forget(self)
         failures = Failures()
         try:
             self._delete_all(self._core.books.live(), failures)
             with failures.collecting():
                 self._drop_idle(closing=True)
-        finally:
-            self._core.release()
+        except BaseException:  # interrupted: the end of the interpreter goes on with it
+            self._closed = False
+            raise
+        lifetimes.forget(self)
+        self._core.release()
         failures.raise_for_any()
 
     def close_at_exit(self) -> None:

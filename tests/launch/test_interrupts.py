@@ -94,6 +94,36 @@ def test_twice(web_image: str, engine: Engine, state: Path) -> None:
     assert [] == records(state)
 
 
+@pytest.mark.parametrize("colour", ["sync", "async"])
+def test_while_a_client_closes(colour: str, web_image: str, engine: Engine, state: Path) -> None:
+    """What it had not deleted by then is deleted when the interpreter ends."""
+    code = {
+        "sync": """
+client = aciflow.Client("local")
+for name in ("one", "two", "three"):
+    client.launch(sys.argv[1], name=name)
+print("closing")
+client.close()
+""",
+        "async": """
+import asyncio
+async def main():
+    client = aciflow.AsyncClient("local")
+    await asyncio.gather(*(client.launch(sys.argv[1], name=n) for n in ("one", "two", "three")))
+    print("closing")
+    await client.close()
+asyncio.run(main())
+""",
+    }
+    with script(code[colour], web_image) as child:
+        child.lines_until("closing")
+        child.interrupt()
+        _, _, err = child.end()
+    assert "KeyboardInterrupt" in err
+    assert [] == [found for name in ("one", "two", "three") for found in containers(engine, name)]
+    assert [] == records(state)
+
+
 def test_in_the_block(web_image: str, engine: Engine) -> None:
     """The block is left as by any exception."""
     code = f"""
