@@ -170,7 +170,8 @@ def bench(session: nox.Session) -> None:
         session.run("aciflow", "bench", "detection", "--traces", str(traces))
     else:
         session.warn(f"no traces at {traces}: set ACIFLOW_CORPUS to replay recorded starts")
-    session.run("aciflow", "bench", "overhead", "--rounds", "10")
+    rounds = os.environ.get("ACIFLOW_BENCH_ROUNDS", "10")
+    session.run("aciflow", "bench", "overhead", "--rounds", rounds)
 
 
 def _oldest() -> tuple[str, ...]:
@@ -211,6 +212,8 @@ def minimums(session: nox.Session, sdks: str) -> None:
 
 @nox.session(venv_backend="none")
 def full(session: nox.Session) -> None:
-    """Everything above but the demonstration."""
+    """Everything above but the demonstration, with the long runs at their full length."""
+    os.environ["ACIFLOW_SIM_LAUNCHES"] = "10000"
+    os.environ["ACIFLOW_BENCH_ROUNDS"] = "50"
     for name in ("lint", "typing", "docs", "bench", "minimums", "tests"):
         session.notify(name)

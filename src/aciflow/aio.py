@@ -114,13 +114,16 @@ class AsyncClient:
     ) -> AsyncContainerGroup:
         from asyncio import to_thread
 
+        from aciflow.core import hook_for
         from aciflow.flow.launch import launch as flow
 
         shape, how = split("launch", LaunchOptions, options, shaped=isinstance(what, str))
         request = self._core.request(what, shape, how, complete=True)
         try:
             with self._core.books.launching(request) as (request, made):
-                result = await self._run(lambda env: flow(env, request, made), how.on_phase)
+                result = await self._run(
+                    lambda env: flow(env, request, made), hook_for(how.on_phase)
+                )
                 if request.lifetime == "detached":
                     await to_thread(self._core.keep_running, request)
         except BaseException as error:
@@ -238,6 +241,7 @@ class AsyncClient:
                         location=where,
                         tags={**core.group_tags(), **(tags or {})},
                         new=name is None,
+                        keep=use.keep,
                     )
                 )
         except BaseException as error:

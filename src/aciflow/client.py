@@ -141,13 +141,14 @@ class Client:
         return self._launch(image, options, owns_client=False)
 
     def _launch(self, what: Any, options: dict[str, Any], *, owns_client: bool) -> ContainerGroup:
+        from aciflow.core import hook_for
         from aciflow.flow.launch import launch as flow
 
         shape, how = split("launch", LaunchOptions, options, shaped=isinstance(what, str))
         request = self._core.request(what, shape, how, complete=False)
         try:
             with self._core.books.launching(request) as (request, made):
-                result = self._run(lambda env: flow(env, request, made), how.on_phase)
+                result = self._run(lambda env: flow(env, request, made), hook_for(how.on_phase))
                 self._core.keep_running(request)
         except BaseException as error:
             self._tidy(error)
@@ -263,6 +264,7 @@ class Client:
                         location=where,
                         tags={**core.group_tags(), **(tags or {})},
                         new=name is None,
+                        keep=use.keep,
                     )
                 )
         except BaseException as error:
@@ -528,6 +530,8 @@ def launch(image: Any, **options: Any) -> ContainerGroup:
         on_failure: ``"delete"`` or ``"keep"`` what failed.
         delete_after: A tag, enforced when something reaps.
         on_phase: Called with a :class:`~aciflow.PhaseEvent` as the launch goes on, in this thread.
+            Default: in a notebook a line below the cell, elsewhere nothing;
+            :func:`aciflow.timeline.live.default_hook` makes the line for a terminal.
         client: Default: a client of its own, with ``target="auto"``.
 
     Raises:

@@ -343,13 +343,21 @@ class Core:
         return 0.0 if self.azure else LOCAL_GROUP_WAIT
 
 
+def hook_for(on_phase: Callable[[PhaseEvent], None] | None) -> Callable[[PhaseEvent], None] | None:
+    """The caller's hook; without one, the line that a notebook shows below its cell."""
+    from aciflow.timeline.live import notebook_hook
+
+    return on_phase if on_phase is not None else notebook_hook()
+
+
 def hook_for_run(
     on_log: Callable[[LogLine], None] | None, on_phase: Callable[[PhaseEvent], None] | None
 ) -> Callable[[Any], None]:
     """One hook for the driver: lines to one function, phases to the other."""
+    tell_phase = hook_for(on_phase)
 
     def hook(event: Any) -> None:
-        wanted: Callable[[Any], None] | None = on_log if isinstance(event, LogLine) else on_phase
+        wanted: Callable[[Any], None] | None = on_log if isinstance(event, LogLine) else tell_phase
         if wanted is not None:
             wanted(event)
 

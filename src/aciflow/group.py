@@ -308,6 +308,19 @@ class ContainerGroup(GroupHandle):
         self._owns_client = owns_client
 
     @property
+    def state(self) -> str:
+        """
+        ``Running``, ``Pending``, ``Succeeded``, ``Failed``, ``Stopped``, ..., as last seen.
+
+        A launch on Azure returns as soon as the container answers, which may be before ARM calls it
+        running; then the first look reads ARM once more.
+        """
+        ready = self._facts is not None and self._facts.ready is not None
+        if ready and super().state not in ("Running", "Succeeded", "Deleted"):
+            self._catch_up()
+        return super().state
+
+    @property
     def timeline(self) -> Timeline:
         """
         The phases of its launch; of a group that was picked up, what is known of them.
@@ -315,15 +328,16 @@ class ContainerGroup(GroupHandle):
         A launch on Azure returns as soon as the container answers, before ARM has told all; the first
         look reads ARM once more, so that the service's own times are complete.
         """
-        if (
-            self._facts is not None
-            and not self._gone
-            and not self._core.pace.final_read
-            and self._facts.incomplete
-        ):
-            with contextlib.suppress(AciflowError):  # what is known is shown all the same
-                self.refresh()
+        if self._facts is not None and self._facts.incomplete:
+            self._catch_up()
         return super().timeline
+
+    def _catch_up(self) -> None:
+        """Read ARM once more, unless the launch has done so at its end."""
+        if self._gone or self._core.pace.final_read:
+            return
+        with contextlib.suppress(AciflowError):  # what is known is shown all the same
+            self.refresh()
 
     def refresh(self) -> ContainerGroup:
         """

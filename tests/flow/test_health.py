@@ -169,7 +169,14 @@ def test_a_port_that_only_this_machine_cannot_reach_is_told_apart() -> None:
     """The container runs; the message names the ports."""
     error = _too_late(_state(kit.running()), SILENT)
     assert isinstance(error, UnreachableFromHereError)
-    assert "80/TCP" in error.message
+    assert "80/tcp" in error.message
+
+
+def test_the_ports_that_the_image_exposes_are_named() -> None:
+    """A wrong port is the likeliest cause, whether connections are refused or lost."""
+    for seen in (SILENT, REFUSED):
+        error = too_late("web", "is late", _state(kit.running()), (seen,), None, "8080/tcp")
+        assert "open are 80/tcp, and the image exposes 8080/tcp" in error.message
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ def test_only_what_may_pass_is_tried_again() -> None:
     """A refusal stays one; a registry that fails is not the image's fault."""
     assert all(transient(e) for e in (outage(), throttled(), busy(), unreachable()))
     assert not transient(missing())
+    assert not transient(ServiceError("no Windows here", status=501))
     assert transient(ImageError("hub", status=409, code="RegistryErrorResponse"))
     assert not transient(ImageError("no such", status=400, code="InaccessibleImage"))
 

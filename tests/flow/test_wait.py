@@ -346,7 +346,7 @@ def test_the_operation_is_asked_only_where_it_may_know_more() -> None:
 def test_a_port_that_this_machine_cannot_reach_is_told_apart() -> None:
     """The container runs, and every probe was dropped."""
     script = Script(group_get=RUNNING, probe=(2.0, SILENT))
-    with pytest.raises(UnreachableFromHereError, match="80/TCP"):
+    with pytest.raises(UnreachableFromHereError, match="80/tcp"):
         _wait(script, Ready.tcp(), timeout=20.0)
     assert pytest.approx(20.0) == script.world.now()
 

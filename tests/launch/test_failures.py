@@ -154,6 +154,16 @@ def test_a_port_that_never_opens(
     nothing_is_left(caught.value, engine, "silent", state)
 
 
+def test_a_wrong_port_is_named_beside_those_that_the_image_exposes(
+    any_client: Any, web_image: str, engine: Engine, state: Path
+) -> None:
+    """The likeliest mistake is told with its mending."""
+    with pytest.raises(aciflow.NotReadyError) as caught:
+        any_client.launch(web_image, name="wrong", public_ip=True, ports=[8080], timeout=2.5)
+    assert "open are 8080/tcp, and the image exposes 80/tcp" in caught.value.message
+    nothing_is_left(caught.value, engine, "wrong", state)
+
+
 @contextmanager
 def dropped(port: int) -> Iterator[None]:
     """Nothing from this machine reaches that port, wherever, as behind an egress filter."""
@@ -184,7 +194,7 @@ def test_a_port_that_this_machine_cannot_reach(
             ready=Ready.tcp(timeout=0.5),
             timeout=3,
         )
-    assert "it exposes 38917/TCP" in caught.value.message
+    assert "open are 38917/tcp, and the image exposes 80/tcp" in caught.value.message
     assert "Ready.running()" in caught.value.message
     nothing_is_left(caught.value, engine, "filtered", state)
 

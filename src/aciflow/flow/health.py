@@ -149,6 +149,7 @@ def too_late(
     state: GroupState | None,
     seen: Sequence[ProbeResult],
     trouble: AciflowError | None,
+    exposed: str = "",
 ) -> LaunchError:
     """
     The error for a group that was not ready in time.
@@ -159,18 +160,20 @@ def too_late(
         state: As ARM last said, if it did.
         seen: How the last probe of each kind went.
         trouble: Why ARM could not be read the last time.
+        exposed: The ports that the image exposes, where that is known: the local endpoint tells.
     """
     head = f"container group '{name}' {what}"
     unread = "" if trouble is None else f"; ARM could not be read: {trouble.message}"
     if state is None:
         return NotReadyError(head + unread)
+    ports = ", ".join(f"{port.port}/{port.protocol.lower()}" for port in state.ports)
+    hint = f"open are {ports}, and the image exposes {exposed}" if exposed else f"open are {ports}"
     if running(state) and seen and all(r.reason in ("timeout", "unroutable") for r in seen):
-        ports = ", ".join(f"{port.port}/{port.protocol}" for port in state.ports)
         return UnreachableFromHereError(
             f"container group '{name}' runs, and this machine cannot reach it: "
             f"{seen[0].detail}. It may serve others all the same: a firewall or an egress filter "
-            f"here, or a private address there, look like this. So does a wrong port; it exposes "
-            f"{ports}. Wait for Ready.running() or Ready.log(...) to go without a connection"
+            f"here, or a private address there, look like this. So does a wrong port: {hint}. "
+            f"Wait for Ready.running() or Ready.log(...) to go without a connection"
         )
     parts = [f"{state.ip or 'no address'}", *(result.detail for result in seen)]
     parts += [
@@ -178,4 +181,6 @@ def too_late(
         + (f" ({status.current.detail})" if status.current and status.current.detail else "")
         for status in state.containers
     ]
+    if running(state) and seen:
+        parts.append(hint)
     return NotReadyError(f"{head} ({'; '.join(parts)}){unread}")

@@ -180,8 +180,8 @@ class Launching:
         )
         yield from facts.finish("ready", start)
         state = waited.state
-        if request.pace.final_read:
-            # The service's own times are complete only after the fact.
+        if request.pace.final_read and facts.incomplete:
+            # The service's own times may be complete only after the fact.
             try:
                 reply: ArmReply = yield from perform(self.env, self._get(timeout=LAST_READ))
             except AciflowError:

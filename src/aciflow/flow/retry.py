@@ -45,6 +45,8 @@ def transient(error: BaseException) -> bool:
     if isinstance(error, ImageError):
         # Docker Hub's rate limit and outages come as a 409 of ACI (azure-cli#29300).
         return error.code == "RegistryErrorResponse"
+    if isinstance(error, ServiceError) and error.status == 501:
+        return False  # what is not implemented will not be a moment later
     return isinstance(
         error, ThrottledError | ServiceError | TransitioningError | EndpointUnreachableError
     )

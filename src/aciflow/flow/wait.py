@@ -74,6 +74,7 @@ __all__ = [
 ]
 
 MAPPED_HEADER = "x-aciflow-mapped"
+EXPOSED_HEADER = "x-aciflow-exposed"
 # Probes that may be under way at once: at four a second and 2 s each there are never more.
 MOST_PROBES = 8
 # A group that was accepted may not be found for a moment; after so many reads it is gone.
@@ -164,6 +165,7 @@ class _Waiter:
     deadline: float
     state: GroupState | None = None
     mapped: Mapped = field(factory=dict)
+    exposed: str = ""
     accepted: float = field(init=False)
     met: set[Check] = field(init=False, factory=set)
     probes: dict[int, tuple[ProbeCheck, float]] = field(init=False, factory=dict)
@@ -325,6 +327,7 @@ class _Waiter:
         self.facts.see_reply(reply, sent=self.read_sent - self.facts.began)
         self.facts.see_state(state, reply.headers)
         self.mapped = parse_mapped(reply.headers.get(MAPPED_HEADER))
+        self.exposed = reply.headers.get(EXPOSED_HEADER, "")
         if state.ip is not None and (self.state is None or self.state.ip is None):
             self.facts.see_address(unseen_since=unseen_since - self.facts.began)
         self.state = state
@@ -420,6 +423,7 @@ class _Waiter:
             self.state,
             [result for check, result in self.outcomes.items() if check not in self.met],
             self.trouble,
+            self.exposed,
         )
 
 

@@ -71,10 +71,15 @@ class ResolveImages:
 
 @frozen(kw_only=True)
 class ImageAnswer:
-    """``problem`` is ``None`` where the image can run here."""
+    """
+    ``problem`` is ``None`` where the image can run here.
+
+    ``exposed`` is what its configuration exposes, as ``80/tcp``; empty where that is not known.
+    """
 
     image: str
     digest: str | None = None
+    exposed: tuple[str, ...] = ()
     problem: Literal["inaccessible", "registry", "platform"] | None = None
     detail: str = ""
 

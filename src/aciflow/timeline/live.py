@@ -37,13 +37,19 @@ def default_hook(stream: TextIO | None = None) -> ProgressHook | None:
     Args:
         stream: The terminal; standard error unless given.
     """
-    if _in_notebook():
-        return NotebookLine()
+    notebook = notebook_hook()
+    if notebook is not None:
+        return notebook
     stream = sys.stderr if stream is None else stream
     # A process without a console (pythonw, some services) has no standard error at all.
     if stream is None or not stream.isatty():
         return None
     return TerminalLine(stream)
+
+
+def notebook_hook() -> ProgressHook | None:
+    """The hook for a notebook, or ``None`` elsewhere: what a launch uses that is given none."""
+    return NotebookLine() if _in_notebook() else None
 
 
 def _in_notebook() -> bool:

@@ -92,6 +92,7 @@ def _put(call: Call) -> Reply | Question:
         top=top,
         fqdn=fqdn,
         machine=GroupMachine(call.state.new_id(), desired, call.now),
+        exposed=tuple(dict.fromkeys(port for answer in call.answer for port in answer.exposed)),
     )
     call.state.add_group(record, call.now)
     headers = begin_operation(call.state, record.machine, location, call.request.base_url, call.now)
@@ -153,6 +154,8 @@ def _get(call: Call) -> Reply:
     headers = {"x-aciflow-times": json.dumps(times_header(record.machine), separators=(",", ":"))}
     if record.machine.mapped:
         headers["x-aciflow-mapped"] = json.dumps(record.machine.mapped, separators=(",", ":"))
+    if record.exposed:
+        headers["x-aciflow-exposed"] = ", ".join(record.exposed)
     return Reply(status=200, body=_body(call, record, "get"), headers=headers)
 
 

@@ -59,6 +59,7 @@ class GroupRecord:
         top: The other keys of its body: ``identity``, ``id``, ``name``, ``type``, ``location``, ...
         fqdn: Its DNS name, or ``None``.
         machine: Its controller.
+        exposed: Ports that its images expose, as ``80/tcp``, as far as the runtime knows.
     """
 
     resource_group: str
@@ -68,6 +69,7 @@ class GroupRecord:
     top: dict[str, Any]
     fqdn: str | None
     machine: GroupMachine
+    exposed: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -280,6 +282,7 @@ class State:
                     "top": record.top,
                     "fqdn": record.fqdn,
                     "machine": record.machine.dump(),
+                    "exposed": list(record.exposed),
                 }
                 for record in self.groups.values()
             ],
@@ -319,7 +322,12 @@ class State:
             machine = GroupMachine.load(
                 desired_from({**group["top"], "properties": group["kept"]}), group["machine"]
             )
-            known = GroupRecord(**{**group, "visible": shown(group["kept"]), "machine": machine})
+            made = {
+                "visible": shown(group["kept"]),
+                "machine": machine,
+                "exposed": tuple(group["exposed"]),
+            }
+            known = GroupRecord(**{**group, **made})
             self.groups[known.resource_group, known.key] = known
             self._adopt(machine, known.resource_group)
         for closing in saved["closing"]:

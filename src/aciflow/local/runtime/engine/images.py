@@ -128,7 +128,8 @@ def _resolve_one(lookups: Lookups, image: str, auth: RegistryAuth | None) -> Ima
             )
             if detail:
                 return refused("platform", detail)
-            return ImageAnswer(image=image, digest=digest_of(found))
+            exposed = tuple((found.get("Config") or {}).get("ExposedPorts") or ())
+            return ImageAnswer(image=image, digest=digest_of(found), exposed=exposed)
         if api.version.podman:
             return ImageAnswer(image=image)  # it cannot ask a registry; the pull will tell
         there = api.distribution(image, auth)
