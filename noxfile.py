@@ -162,7 +162,7 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """The benchmarks: import, detection (with the corpus), overhead (with an engine)."""
-    _install(session)
+    _install(session, "bench")
     _need_engine(session)
     traces = Path(os.environ.get("ACIFLOW_CORPUS", "../shared/corpus")) / "traces/aci-starts.json"
     session.run("aciflow", "bench", "imports")

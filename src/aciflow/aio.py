@@ -105,7 +105,7 @@ class AsyncClient:
     ) -> AsyncContainerGroup: ...
 
     @signed(ShapeOptions, LaunchOptions)
-    async def launch(self, image: Any, **options: Any) -> AsyncContainerGroup:
+    async def launch(self, image: str | ContainerGroupSpec, **options: Any) -> AsyncContainerGroup:
         """As :func:`aciflow.launch`, on this client's target."""
         return await self._launch(image, options, owns_client=False)
 
@@ -468,7 +468,7 @@ async def launch(
 
 
 @signed(ShapeOptions, LaunchOptions, via_client=True)
-async def launch(image: Any, **options: Any) -> AsyncContainerGroup:
+async def launch(image: str | ContainerGroupSpec, **options: Any) -> AsyncContainerGroup:
     """As :func:`aciflow.launch`; ``client`` is an :class:`AsyncClient`."""
     client = options.pop("client", None)
     if client is not None:

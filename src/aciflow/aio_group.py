@@ -167,7 +167,7 @@ class AsyncResourceGroup:
     ) -> AsyncContainerGroup: ...
 
     @signed(ShapeOptions, LaunchOptions)
-    async def launch(self, image: Any, **options: Any) -> AsyncContainerGroup:
+    async def launch(self, image: str | ContainerGroupSpec, **options: Any) -> AsyncContainerGroup:
         """As :func:`aciflow.launch`, in this resource group."""
         return await self._client.launch(image, **self._here(options))
 

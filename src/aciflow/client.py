@@ -136,7 +136,7 @@ class Client:
     ) -> ContainerGroup: ...
 
     @signed(ShapeOptions, LaunchOptions)
-    def launch(self, image: Any, **options: Any) -> ContainerGroup:
+    def launch(self, image: str | ContainerGroupSpec, **options: Any) -> ContainerGroup:
         """As :func:`aciflow.launch`, on this client's target."""
         return self._launch(image, options, owns_client=False)
 
@@ -482,7 +482,7 @@ def launch(spec: ContainerGroupSpec, /, **options: Unpack[SpecLaunchVia]) -> Con
 
 
 @signed(ShapeOptions, LaunchOptions, via_client=True)
-def launch(image: Any, **options: Any) -> ContainerGroup:
+def launch(image: str | ContainerGroupSpec, **options: Any) -> ContainerGroup:
     """
     Launch a container group and return when it serves.
 

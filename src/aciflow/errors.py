@@ -8,8 +8,7 @@ The one exception tree.
     ├── ConfigurationError           this machine or these arguments cannot work
     │   ├── LocationRequiredError
     │   ├── CredentialError          no credential, or no token from it
-    │   ├── EngineUnavailableError   no container engine for the local endpoint
-    │   └── MissingExtraError        an optional dependency is not installed
+    │   └── EngineUnavailableError   no container engine for the local endpoint
     ├── EndpointUnreachableError     ARM did not answer at all
     ├── ArmError                     ARM answered with an error (status, code, message)
     │   ├── AuthenticationError
@@ -84,7 +83,6 @@ __all__ = [
     "LocalTargetWarning",
     "LocationRequiredError",
     "LockedError",
-    "MissingExtraError",
     "NameTakenError",
     "NotFoundError",
     "NotOursError",
@@ -249,10 +247,6 @@ class CredentialError(ConfigurationError):
 
 class EngineUnavailableError(ConfigurationError):
     """The local endpoint needs a container engine and reached none."""
-
-
-class MissingExtraError(ConfigurationError):
-    """An optional dependency is not installed; the message says which extra brings it."""
 
 
 class EndpointUnreachableError(AciflowError):

@@ -467,7 +467,7 @@ class ResourceGroup:
     ) -> ContainerGroup: ...
 
     @signed(ShapeOptions, LaunchOptions)
-    def launch(self, image: Any, **options: Any) -> ContainerGroup:
+    def launch(self, image: str | ContainerGroupSpec, **options: Any) -> ContainerGroup:
         """As :func:`aciflow.launch`, in this resource group."""
         return self._client.launch(image, **self._here(options))
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from aciflow.client import Client
     from aciflow.flow.lines import LogLine
     from aciflow.model import Port, Registry, Volume
+    from aciflow.model.spec import DnsScope, OsType, RestartPolicy
     from aciflow.ready import Ready
     from aciflow.timeline import PhaseEvent
 
@@ -40,11 +41,9 @@ if TYPE_CHECKING:
         files: Mapping[str, bytes] | None
         volumes: Mapping[str, Volume] | None
         dns_label: str | None
-        dns_scope: Literal[
-            "Unsecure", "TenantReuse", "SubscriptionReuse", "ResourceGroupReuse", "Noreuse"
-        ]
-        restart_policy: Literal["Always", "OnFailure", "Never"]
-        os_type: Literal["Linux", "Windows"]
+        dns_scope: DnsScope
+        restart_policy: RestartPolicy
+        os_type: OsType
         registry: Registry | Sequence[Registry] | None
         identity: str | Sequence[str] | None
         subnet: str | None
@@ -126,9 +125,9 @@ class ShapeOptions:
     files: Mapping[str, bytes] | None = field(default=None, repr=False)
     volumes: Mapping[str, Volume] | None = None
     dns_label: str | None = None
-    dns_scope: Any = "TenantReuse"
-    restart_policy: Any = "Always"
-    os_type: Any = "Linux"
+    dns_scope: DnsScope = "TenantReuse"
+    restart_policy: RestartPolicy = "Always"
+    os_type: OsType = "Linux"
     registry: Registry | Sequence[Registry] | None = None
     identity: str | Sequence[str] | None = None
     subnet: str | None = None

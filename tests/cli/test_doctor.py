@@ -138,10 +138,10 @@ def test_check_that_fails(
     def broken() -> Any:
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr(module, "_extras", broken)
+    monkeypatch.setattr(module, "_python", broken)
     _, found = examine(capsys)
 
-    assert "ZeroDivisionError: oops" in found["by_name"]["extras"]["detail"]
+    assert "ZeroDivisionError: oops" in found["by_name"]["aciflow"]["detail"]
     assert "packages" in found["by_name"]
 
 

@@ -10,7 +10,6 @@ import warnings
 
 from collections.abc import Callable, Iterator
 from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
@@ -32,14 +31,6 @@ __all__ = ["Finding", "doctor"]
 # DefaultAzureCredential may try a managed identity that does not answer, and start az.
 _TOKEN_WITHIN = 30.0
 
-_EXTRAS = {
-    "exec": "websockets",
-    "local": "trustme",
-    "kubernetes": "lightkube",
-    "bench": "psutil",
-    "otel": "opentelemetry",
-    "notebook": "ipykernel",
-}
 _PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy")
 _BUNDLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _PROVIDER = "Microsoft.ContainerInstance"
@@ -70,7 +61,6 @@ def doctor(args: Namespace, output: Output) -> int:
     for name, check in (
         ("aciflow", _python),
         ("packages", _sdks),
-        ("extras", _extras),
         ("state directory", _state),
         ("network", _network),
     ):
@@ -157,17 +147,6 @@ def _sdks() -> Iterator[Finding]:
         )
     else:
         yield Finding(name="packages", status="ok", detail=", ".join(versions))
-
-
-def _extras() -> Iterator[Finding]:
-    there = [extra for extra, module in _EXTRAS.items() if find_spec(module) is not None]
-    absent = [extra for extra in _EXTRAS if extra not in there]
-    yield Finding(
-        name="extras",
-        status="info",
-        detail=f"installed: {', '.join(there) or 'none'}; not: {', '.join(absent) or 'none'}",
-        remedy=f"where one is needed: pip install 'aciflow[{absent[0]}]'" if absent else "",
-    )
 
 
 def _state() -> Iterator[Finding]:
