@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Cloud", "Target", "resolve"]
 
-LOCAL_LOCATION = "westus"
+LOCAL_LOCATION = "eastus"
 
 
 @frozen
@@ -163,15 +163,8 @@ def _from_environment() -> str:
     return "local"
 
 
-_warned = False
-
-
 def _warn_local() -> None:
-    """Say it once a process, at the line that called aciflow."""
-    global _warned
-    if _warned:
-        return
-    _warned = True
+    """Say it at the line that called aciflow; Python shows a warning of one line once."""
     package = os.path.dirname(__file__)  # noqa: PTH120 -- as frames spell it
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_code.co_filename.startswith(package):

@@ -165,7 +165,7 @@ def test_subscription_of_a_real_endpoint() -> None:
 
     assert found["subscription"].detail == local.subscription_id
     assert "Microsoft.ContainerInstance is" in found["provider"].detail
-    assert found["location"].detail == "westus"
+    assert found["location"].detail == "eastus"
     assert " of " in found["quota"].detail
 
 

@@ -7,6 +7,7 @@ import statistics
 
 import pytest
 
+from aciflow.local import LocalAzure
 from aciflow.local.protocol import (
     Closed,
     CloseSandbox,
@@ -136,3 +137,19 @@ def test_speed_must_be_above_zero() -> None:
     """A clock that stands still would never answer."""
     with pytest.raises(ValueError, match="speed"):
         SimulatedRuntime(speed=0)
+
+
+def test_a_job_ends_by_itself() -> None:
+    """What is never restarted and serves nobody would otherwise run for ever."""
+    with LocalAzure("simulated", speed=500) as local, local.client() as client:
+        result = client.run("alpine", ["true"])
+    assert 0 == result.exit_code
+
+
+def test_a_document_of_traces_is_as_good_as_its_rows() -> None:
+    """The trace file's own form, as it was loaded."""
+    rows = [{"pulling": 1.0, "pulled": 2.0, "started": 3.0}]
+    plain, document = Simulation(traces=rows), Simulation(traces={"starts": rows})
+    for simulation in (plain, document):
+        opened = OpenSandbox(uid="u", resource_id="/g", name="g", containers=1)
+        assert [1.0] == [at for at, _ in simulation.schedule(opened, 0.0)]

@@ -49,11 +49,13 @@ def secrets(words: Sequence[str]) -> dict[str, str]:
         UsageError: There is no such variable. The word itself is not repeated: it may be a secret.
     """
     found = {}
-    for word in words:
+    for place, word in enumerate(words, 1):
         name, equals, value = word.partition("=")
         if not equals:
             if name not in os.environ:
-                raise UsageError(f"--secure-env {name}: no such environment variable")
+                raise UsageError(
+                    f"--secure-env, word {place} of {len(words)}: there is no such environment variable"
+                )
             value = os.environ[name]
         found[name] = value
     return found

@@ -7,7 +7,6 @@ import contextlib
 import threading
 import weakref
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from aciflow.errors import AciflowError, ConfigurationError
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from aciflow.client import Client
     from aciflow.drivers.workers import Workers
     from aciflow.local.runtime.simulated import SimulatedProber
+    from aciflow.local.runtime.simulation import Traces
 
 
 __all__ = ["Addresses", "LocalAzure"]
@@ -60,7 +60,7 @@ class LocalAzure:
         runtime: Literal["engine", "simulated"] | Runtime = "engine",
         *,
         addresses: Addresses = "auto",
-        traces: Sequence[Mapping[str, Any]] | None = None,
+        traces: Traces | None = None,
         speed: float = 1.0,
         seed: int = 0,
     ) -> None:
@@ -212,7 +212,7 @@ class LocalAzure:
 def _make(
     kind: str,
     addresses: Addresses,
-    traces: Sequence[Mapping[str, Any]] | None,
+    traces: Traces | None,
     speed: float,
     seed: int,
 ) -> Runtime:

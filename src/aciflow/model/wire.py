@@ -52,7 +52,7 @@ def to_arm(
     Args:
         group: What is wanted. Its name is not in the body but in the URL.
         location: The region.
-        tags: Added to the group's own; they win.
+        tags: Added to the group's own; they win, also over ``extra``.
 
     Returns:
         JSON. It holds the group's secrets.
@@ -60,7 +60,10 @@ def to_arm(
     body: dict[str, Any] = {"location": location}
     if every := {**group.tags, **(tags or {})}:
         body["tags"] = every
-    return merge({**GROUP.plain(group), **body}, group.extra)
+    merged = merge({**GROUP.plain(group), **body}, group.extra)
+    if tags:  # what marks a group as ours is not for `extra` to change
+        merged["tags"] = {**merged["tags"], **tags}
+    return merged
 
 
 def from_arm(body: Mapping[str, Any], *, name: str | None = None) -> ContainerGroupSpec:

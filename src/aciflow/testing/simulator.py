@@ -36,7 +36,7 @@ from aciflow.flow.effects import (
 )
 from aciflow.local.endpoint import Endpoint
 from aciflow.local.protocol import Observation, Reply, Request
-from aciflow.local.runtime.simulation import Simulation, draw_serving_delay
+from aciflow.local.runtime.simulation import Simulation, Traces, draw_serving_delay
 
 
 __all__ = ["Counts", "Faults", "Network", "Simulator"]
@@ -151,7 +151,7 @@ class Simulator:
     def __init__(
         self,
         *,
-        traces: Sequence[Mapping[str, Any]] | None = None,
+        traces: Traces | None = None,
         seed: int = 0,
         ip_visible: Literal["creating", "running"] = "creating",
         serving_delay: float | Callable[[random.Random], float] = draw_serving_delay,

@@ -11,7 +11,7 @@ from attrs import field, frozen
 __all__ = ["Phase", "PhaseEvent", "Timeline"]
 
 
-@frozen(kw_only=True)
+@frozen
 class Phase:
     """
     One stretch of a launch.

@@ -12,7 +12,7 @@ import itertools
 import random
 import threading
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from attrs import evolve
@@ -20,7 +20,7 @@ from attrs import evolve
 from aciflow.flow.effects import HttpProbe, ProbeResult, TcpProbe
 from aciflow.local.protocol import Action, Observation, Question
 from aciflow.local.runtime.base import Clock, Report
-from aciflow.local.runtime.simulation import Simulation, draw_serving_delay
+from aciflow.local.runtime.simulation import Simulation, Traces, draw_serving_delay
 
 
 __all__ = ["SimulatedProber", "SimulatedRuntime"]
@@ -31,11 +31,11 @@ class SimulatedRuntime:
     A :class:`~aciflow.local.runtime.base.Runtime` without containers.
 
     Args:
-        traces: Starts to replay, in the format of ``aci-starts.json``: a list of mappings with
-            ``pulling``, ``pulled`` and ``started`` in seconds after the group was accepted, and
-            optionally ``exits_after``, ``exit_code``, ``pull_error`` and ``logs``. Each group takes the
-            next. ``None`` draws from the distribution that :mod:`aciflow.local.runtime.simulation`
-            describes.
+        traces: Starts to replay: a list of mappings with ``pulling``, ``pulled`` and ``started`` in
+            seconds after the group was accepted, and optionally ``exits_after``, ``exit_code``,
+            ``pull_error`` and ``logs``; or a document with such a list under ``starts``. Each group
+            takes the next. ``None`` draws from the distribution that
+            :mod:`aciflow.local.runtime.simulation` describes.
         seed: For everything that is drawn.
         speed: How many simulated seconds pass in a real one. Only in real time; the times that it
             reports are real.
@@ -48,7 +48,7 @@ class SimulatedRuntime:
     def __init__(
         self,
         *,
-        traces: Sequence[Mapping[str, Any]] | None = None,
+        traces: Traces | None = None,
         seed: int = 0,
         speed: float = 1.0,
         ip_visible: Literal["creating", "running"] = "creating",

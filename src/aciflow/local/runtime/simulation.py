@@ -14,7 +14,7 @@ import math
 import random
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from attrs import define, field, frozen
 
@@ -51,6 +51,9 @@ CLOSING = 3.0
 
 RESTARTING = 0.5
 """Seconds from the order to start a container anew to its start, with its image there."""
+
+
+Traces: TypeAlias = Sequence[Mapping[str, Any]] | Mapping[str, Any]
 
 
 @frozen(kw_only=True)
@@ -106,6 +109,11 @@ def draw_serving_delay(rng: random.Random) -> float:
     return min(rng.lognormvariate(math.log(0.4), 0.6), 5.0)
 
 
+def draw_job(rng: random.Random) -> float:
+    """Seconds that a job runs, where no trace says so: log-normal, median 5. Nobody recorded it."""
+    return rng.lognormvariate(math.log(5.0), 0.6)
+
+
 @define
 class _Run:
     """One start of one container."""
@@ -127,6 +135,7 @@ class _Group:
     rng: random.Random
     ip: str
     ports: frozenset[int]
+    restarts: str
     runs: dict[str, _Run] = field(factory=dict)
     logs: dict[str, list[tuple[float, str]]] = field(factory=dict)
     inits: set[str] = field(factory=set)
@@ -140,7 +149,8 @@ class Simulation:
     on the seed and n alone.
 
     Args:
-        traces: Rows as in ``aci-starts.json``, or ``None`` for the default distribution.
+        traces: Recorded starts, as rows or as a document that has them under ``starts``; ``None`` for
+            the default distribution.
         seed: For everything that is drawn.
         ip_visible: When the address appears: as soon as the group is ``Creating``, which is recorded
             once, or only when a container runs.
@@ -150,12 +160,13 @@ class Simulation:
     def __init__(
         self,
         *,
-        traces: Sequence[Mapping[str, Any]] | None = None,
+        traces: Traces | None = None,
         seed: int = 0,
         ip_visible: Literal["creating", "running"] = "creating",
         serving_delay: float | Callable[[random.Random], float] = draw_serving_delay,
     ) -> None:
-        self._plans = [Start.from_trace(trace) for trace in traces] if traces else None
+        rows = traces["starts"] if isinstance(traces, Mapping) else traces
+        self._plans = [Start.from_trace(trace) for trace in rows] if rows else None
         self._seed = seed
         self._ip_visible = ip_visible
         self._serving_delay = serving_delay
@@ -236,6 +247,7 @@ class Simulation:
                 rng=rng,
                 ip=_address(number),
                 ports=frozenset(port.port for port in action.ports),
+                restarts=action.restarts,
             )
             self._groups[action.uid] = group
             self._by_ip[group.ip] = group
@@ -277,6 +289,8 @@ class Simulation:
         lasts = plan.exits_after
         if action.run.init and lasts is None:
             lasts = STOPPING
+        if lasts is None and group.restarts == "never" and not group.ports:
+            lasts = draw_job(group.rng)  # what is not to be restarted and serves nobody is a job
         started = now + begin
         ends = started + lasts if lasts is not None else math.inf
         code = 0 if action.run.init and plan.exits_after is None else plan.exit_code
