@@ -385,17 +385,18 @@ class AsyncClient:
         from aciflow.flow.groups import drop_made
         from aciflow.flow.handle import delete
 
-        core, ref = self._core, group._ref
-        facts, launch_id = group._facts, group._launch_id
-        await self._run(
+        core, ref, facts = self._core, group._ref, group._facts
+        picked_up, launch_id = group._launch_id is None, group._launch_of()
+        existed = await self._run(
             lambda env: delete(env, ref, pace=core.pace, facts=facts, launch_id=launch_id)
         )
-        core.ledger.clear_id(ref.id)
-        core.books.forget(ref)
+        if picked_up and existed:
+            core.ledger.clear_id(ref.id)
+        core.books.forget(ref, launch_id)
         group._gone = True
         await self._drop_idle()
         marks = core.marks_of(group._state.tags)
-        if launch_id is None and marks is not None:  # picked up: another client made it
+        if picked_up and marks is not None:  # another client made it
             group._emptied = await self._run(
                 partial(
                     drop_made,
@@ -416,7 +417,7 @@ class AsyncClient:
                     env, live.ref, pace=core.pace, facts=None, launch_id=live.launch_id
                 )
             )
-            core.books.forget(live.ref)
+            core.books.forget(live.ref, live.launch_id)
 
     async def _delete_all(self, lives: Sequence[Live], failures: Failures) -> None:
         """All at once, since each one takes Azure half a minute."""

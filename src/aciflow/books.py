@@ -44,7 +44,7 @@ class Use:
         pinned: A ``with`` holds it.
         pending: Launches into it that are under way.
         live: This client's container groups in it, by name.
-        detached: Names of those that are to outlive this process.
+        detached: Those that are to outlive this process: name to launch.
     """
 
     ref: ResourceGroupRef
@@ -54,7 +54,7 @@ class Use:
     pinned: bool = False
     pending: int = 0
     live: dict[str, Live] = field(factory=dict)
-    detached: set[str] = field(factory=set)
+    detached: dict[str, str] = field(factory=dict)
 
     @property
     def idle(self) -> bool:
@@ -182,8 +182,11 @@ class Books:
                 use.location = None if failed else made.location or use.location
                 if made.container_group and (failed or request.lifetime != "detached"):
                     use.live[name] = Live(ref=request.ref, launch_id=request.launch_id)
+                    if not failed:  # it took the other's place
+                        use.detached.pop(name, None)
                 elif made.container_group:
-                    use.detached.add(name)
+                    use.detached[name] = request.launch_id
+                    use.live.pop(name, None)
 
     def owns(self, ref: GroupRef, launch_id: str | None) -> bool:
         """Whether that launch's container group is still this client's to delete."""
@@ -198,13 +201,17 @@ class Books:
             uses = self._uses.values() if use is None else (use,)
             return [live for use in uses for live in use.live.values()]
 
-    def forget(self, ref: GroupRef) -> None:
-        """A container group is gone."""
+    def forget(self, ref: GroupRef, launch_id: str) -> None:
+        """A launch's container group is gone; another launch's of that name is not."""
         with self._lock:
             use = self._uses.get(ref.resource_group.name.lower())
-            if use is not None:
-                use.live.pop(ref.name, None)
-                use.detached.discard(ref.name)
+            if use is None:
+                return
+            live = use.live.get(ref.name)
+            if live is not None and live.launch_id == launch_id:
+                del use.live[ref.name]
+            if use.detached.get(ref.name) == launch_id:
+                del use.detached[ref.name]
 
 
 def new_name() -> str:

@@ -385,15 +385,18 @@ class Client:
         from aciflow.flow.groups import drop_made
         from aciflow.flow.handle import delete
 
-        core, ref = self._core, group._ref
-        facts, launch_id = group._facts, group._launch_id
-        self._run(lambda env: delete(env, ref, pace=core.pace, facts=facts, launch_id=launch_id))
-        core.ledger.clear_id(ref.id)
-        core.books.forget(ref)
+        core, ref, facts = self._core, group._ref, group._facts
+        picked_up, launch_id = group._launch_id is None, group._launch_of()
+        existed = self._run(
+            lambda env: delete(env, ref, pace=core.pace, facts=facts, launch_id=launch_id)
+        )
+        if picked_up and existed:
+            core.ledger.clear_id(ref.id)
+        core.books.forget(ref, launch_id)
         group._gone = True
         self._drop_idle()
         marks = core.marks_of(group._state.tags)
-        if launch_id is None and marks is not None:  # picked up: another client made it
+        if picked_up and marks is not None:  # another client made it
             group._emptied = self._run(
                 partial(
                     drop_made,
@@ -414,7 +417,7 @@ class Client:
                     env, live.ref, pace=core.pace, facts=None, launch_id=live.launch_id
                 )
             )
-            core.books.forget(live.ref)
+            core.books.forget(live.ref, live.launch_id)
 
     def _delete_all(self, lives: Sequence[Live], failures: Failures) -> None:
         """All at once, since each one takes Azure half a minute."""
@@ -531,7 +534,7 @@ def launch(image: str | ContainerGroupSpec, **options: Any) -> ContainerGroup:
         delete_after: A tag, enforced when something reaps.
         on_phase: Called with a :class:`~aciflow.PhaseEvent` as the launch goes on, in this thread.
             Default: in a notebook a line below the cell, elsewhere nothing;
-            :func:`aciflow.timeline.live.default_hook` makes the line for a terminal.
+            ``aciflow.timeline.live.default_hook()`` makes the line for a terminal.
         client: Default: a client of its own, with ``target="auto"``.
 
     Raises:

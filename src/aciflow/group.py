@@ -282,6 +282,12 @@ class GroupHandle:
                 f"To delete it all the same: {self._ref.leftover.remove_with}"
             )
 
+    def _launch_of(self) -> str:
+        """The launch whose container group this is; only that one's is ours to delete."""
+        from aciflow.flow.launch import LAUNCH_TAG
+
+        return self._launch_id or self._state.tags[LAUNCH_TAG]
+
     def _deletes_on_exit(self) -> bool:
         return self._core.books.owns(self._ref, self._launch_id)
 
