@@ -133,6 +133,65 @@ def test_where_no_second_thread_can_be_had_the_first_does_it(
     workers.close()
 
 
+def test_all_that_waits_is_done_where_no_thread_can_be_had(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Others may have counted on the thread that could not be started."""
+    workers, ran = Workers(1, "drained"), list[int]()
+
+    def refuse(_: threading.Thread) -> None:
+        workers.submit(lambda: ran.append(2))
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    workers.submit(lambda: ran.append(1))
+    assert [1, 2] == ran
+
+
+def test_what_was_given_to_a_thread_that_never_came_is_done_on_closing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The pool may be closed while a thread is being started."""
+    workers, ran = Workers(2, "late"), list[int]()
+
+    def refuse(_: threading.Thread) -> None:
+        workers.close()
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    workers.submit(lambda: ran.append(1))
+    assert [1] == ran
+
+
+@pytest.mark.parametrize("error", [ValueError, SystemExit])
+def test_work_that_raises_does_not_cost_a_thread(
+    error: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is logged, and the next work is done, by the same thread."""
+
+    def fail() -> None:
+        raise error("as told")
+
+    workers, done = Workers(1, "raises"), threading.Event()
+    workers.submit(fail)
+    time.sleep(0.02)  # until it counts as idle
+    workers.submit(done.set)
+    _wait(done)
+    workers.close()
+    assert ["work of raises failed"] == [record.message for record in caplog.records]
+    assert "as told" in caplog.text
+
+
+def test_work_that_raises_in_the_callers_thread_is_logged_too(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Where it runs makes no difference to who gave it."""
+    workers = Workers(1, "closed-raises")
+    workers.close()
+    workers.submit(lambda: int("no number"))
+    assert "ValueError" in caplog.text
+
+
 def test_an_idle_thread_keeps_nothing_alive() -> None:
     """A result may be large."""
 

@@ -9,6 +9,7 @@ itself.
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
 import threading
@@ -18,6 +19,8 @@ from typing import Any
 
 
 __all__ = ["Workers"]
+
+log = logging.getLogger("aciflow")
 
 
 class Workers:
@@ -43,7 +46,7 @@ class Workers:
         self._closed = False
 
     def submit(self, work: Callable[[], Any]) -> None:
-        """Run ``work`` soon, in some thread. It must not raise: nobody would hear of it."""
+        """Run ``work`` soon, in some thread. What it raises is logged: nobody else would hear of it."""
         self._after_fork()
         with self._lock:
             closed = self._closed
@@ -54,7 +57,7 @@ class Workers:
                 self._idle -= idle
                 self._threads += start
         if closed:
-            work()
+            self._do(work)
         elif start:
             self._start()
 
@@ -64,10 +67,29 @@ class Workers:
             thread.start()
         except RuntimeError:  # the interpreter is shutting down, or there are too many
             with self._lock:
-                self._threads -= 1
-                work = self._jobs.get() if self._threads == 0 else None
-            if work is not None:
-                work()
+                self._threads -= not self._closed  # closing has counted it out already
+            self._drain()
+
+    def _drain(self) -> None:
+        """Do what waits, unless a thread is there that will; others may have put their work there."""
+        while True:
+            with self._lock:
+                if self._threads > 0:
+                    return
+                try:
+                    work = self._jobs.get_nowait()
+                except queue.Empty:
+                    return
+            if work is None:  # for the thread that could not be started: closed meanwhile
+                return
+            self._do(work)
+
+    def _do(self, work: Callable[[], Any]) -> None:
+        """In the caller's thread, whose interrupts are its own."""
+        try:
+            work()
+        except Exception:
+            log.exception("work of %s failed", self._name)
 
     def _run(self) -> None:
         while True:
@@ -76,6 +98,8 @@ class Workers:
                 return
             try:
                 work()
+            except BaseException:  # the thread is counted, so it has to take the next
+                log.exception("work of %s failed", self._name)
             finally:
                 del work  # a result must not be kept alive by an idle thread
                 with self._lock:
