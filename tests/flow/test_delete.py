@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 from typing import Any
 
 import pytest
@@ -102,3 +104,15 @@ def test_a_group_that_vanishes_before_its_deletion_is_gone() -> None:
     """Somebody else was quicker."""
     script = Script(group_get=[view(running()), missing()], group_delete=missing())
     assert not _delete(script, launch_id="l1")
+
+
+def test_a_group_that_is_shown_and_cannot_be_found_to_delete_is_looked_for_at_the_pace() -> None:
+    """Reads may lag behind; there is a deadline to it."""
+    script = Script(group_delete=reply(status=204))
+    script.answers["group_get"] = lambda _: (
+        view(running()) if script.world.now() < 100.0 else missing()
+    )
+    with pytest.raises(CleanupError, match="still there"):
+        _delete(script, launch_id="l1")
+    looks = script.times("group.get")
+    assert all(later - sooner >= AZURE.gone for sooner, later in itertools.pairwise(looks))

@@ -74,7 +74,8 @@ def _delete_group(
             if launch_id is not None and _of_another(found, ref, launch_id):
                 return False
             existed = yield from _ask(env, ref, deadline)
-            continue
+            if existed:
+                continue
         if env.clock.now() + pace.gone >= deadline:
             break
         yield from sleep(env, pace.gone)
