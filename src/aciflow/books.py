@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 import threading
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from attrs import define, evolve, field, frozen
@@ -129,26 +129,48 @@ class Books:
                 use.made = use.made or made.resource_group
                 use.location = made.location or use.location
 
-    def take_idle(self, *, closing: bool = False, only: Use | None = None) -> list[Use]:
+    @contextmanager
+    def taking_idle(
+        self, *, closing: bool = False, only: Use | None = None
+    ) -> Iterator[Iterator[Use]]:
         """
         Take out the resource groups that this client made and nothing needs any more, to delete them.
 
         Those with a name of the user's own go with the last container group in them; the client's own,
-        and those of a ``with``, stay until that ends.
+        and those of a ``with``, stay until that ends. Where an exception leaves the block, those that
+        are not done are put back.
         """
+        left: list[Use] = []
+
+        def each() -> Iterator[Use]:
+            while left:
+                yield left[0]
+                del left[0]  # only now: the next one is asked for
+
+        try:
+            with self._lock:
+                left += (
+                    use
+                    for use in self._uses.values()
+                    if use.idle
+                    and (only is None or use is only)
+                    and (closing or not (use.pinned or self.made_up(use)))
+                )
+                for use in left:
+                    del self._uses[use.ref.name.lower()]
+                    if self.made_up(use):
+                        self._auto = None
+            yield each()
+        except BaseException:
+            self._put_back(left)
+            raise
+
+    def _put_back(self, uses: Sequence[Use]) -> None:
         with self._lock:
-            taken = [
-                use
-                for use in self._uses.values()
-                if use.idle
-                and (only is None or use is only)
-                and (closing or not (use.pinned or self.made_up(use)))
-            ]
-            for use in taken:
-                del self._uses[use.ref.name.lower()]
-                if self.made_up(use):
-                    self._auto = None
-            return taken
+            for use in uses:
+                use.location = None  # it may be on its way out
+                now = self._uses.setdefault(use.ref.name.lower(), use)
+                now.made = True
 
     # --- container groups -----------------------------------------------------------------
 

@@ -448,17 +448,18 @@ class Client:
 
         core = self._core
         failures = Failures()
-        for use in core.books.take_idle(closing=closing, only=only):
-            with failures.collecting():
-                self._run(
-                    partial(
-                        delete_resource_group,
-                        ref=use.ref,
-                        pace=core.pace,
-                        wait=core.group_wait,
-                        mark=core.mark,
+        with core.books.taking_idle(closing=closing, only=only) as uses:
+            for use in uses:
+                with failures.collecting():
+                    self._run(
+                        partial(
+                            delete_resource_group,
+                            ref=use.ref,
+                            pace=core.pace,
+                            wait=core.group_wait,
+                            mark=core.mark,
+                        )
                     )
-                )
         failures.raise_for_any()
 
     def _close_group(self, name: str) -> None:

@@ -12,6 +12,7 @@ from tests.launch.helpers import names
 
 import aciflow
 
+from aciflow.flow.groups import delete_resource_group
 from aciflow.local import LocalAzure
 
 
@@ -87,3 +88,30 @@ def test_ones_own_that_was_picked_up(both: Any) -> None:
     both.get("web", resource_group="mine").delete()
     assert [] == both._core.books.live()
     assert [] == both._core.ledger.records()
+
+
+@pytest.mark.parametrize("way", ["close", "delete"])
+def test_interrupted_while_resource_groups_go(
+    way: str, both: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that are not gone by then are in the books still, and go when the client is closed."""
+    blocks = [both.resource_group(name) for name in ("one", "two")]
+    group = both.launch("nginx", resource_group="three")
+    core, run = both._core, type(blocks[0]._client)._run
+    asked = []
+
+    def interrupted(client: Any, make: Any, *rest: Any) -> Any:
+        if getattr(make, "func", None) is delete_resource_group:
+            asked.append(make.keywords["ref"].name)
+            if len(asked) == (2 if way == "close" else 1):
+                raise KeyboardInterrupt
+        return run(client, make, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(blocks[0]._client), "_run", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            (both.close if way == "close" else group.delete)()
+    assert asked[-1] in core.books._uses
+    both.close()
+    assert {} == core.books._uses
+    assert [] == core.ledger.records()
