@@ -91,17 +91,17 @@ class AsyncContainerGroup(GroupHandle):
 
     async def start(self) -> AsyncContainerGroup:
         """Start it again after :meth:`stop`; its address may be another one."""
-        self._see(await self._client._change(self._there(), "group.start"))
+        self._see_changed(await self._client._change(self._there(), "group.start"))
         return self
 
     async def stop(self) -> AsyncContainerGroup:
         """Stop its containers; the group stays, and costs nothing."""
-        self._see(await self._client._change(self._there(), "group.stop"))
+        self._see_changed(await self._client._change(self._there(), "group.stop"))
         return self
 
     async def restart(self) -> AsyncContainerGroup:
         """Restart its containers; its address may be another one."""
-        self._see(await self._client._change(self._there(), "group.restart"))
+        self._see_changed(await self._client._change(self._there(), "group.restart"))
         return self
 
     async def delete(self) -> None:
@@ -118,7 +118,7 @@ class AsyncContainerGroup(GroupHandle):
         try:
             await self._client._delete(self)
         finally:
-            if self._owns_client and self.state == "Deleted":
+            if self._owns_client and self._last_state() == "Deleted":
                 await self._client.close()
 
     async def __aenter__(self) -> AsyncContainerGroup:

@@ -92,6 +92,7 @@ class GroupHandle:
         self._lifetime = lifetime
         self._adopted = adopted
         self._gone = False
+        self._restarted = False
         self._emptied = False  # deleting it deleted the resource group that was made for it, too
 
     @property
@@ -132,6 +133,10 @@ class GroupHandle:
     @property
     def state(self) -> str:
         """``Running``, ``Pending``, ``Succeeded``, ``Failed``, ``Stopped``, ..., as last seen."""
+        return self._last_state()
+
+    def _last_state(self) -> str:
+        """The same; it never reads ARM."""
         if self._gone:
             return "Deleted"
         return self._state.state or self._state.provisioning_state
@@ -208,7 +213,9 @@ class GroupHandle:
             ValueError: That port is not open.
         """
         if self._gone or self._state.ip is None:
-            raise GroupGoneError(f"container group '{self.name}' has no address ({self.state})")
+            raise GroupGoneError(
+                f"container group '{self.name}' has no address ({self._last_state()})"
+            )
         open_ports: dict[int, Literal["TCP", "UDP"]] = {
             p.port: p.protocol for p in self._state.ports
         }
@@ -238,7 +245,7 @@ class GroupHandle:
         return self.fqdn
 
     def __repr__(self) -> str:
-        parts = [f"{self.name!r}", self.state]
+        parts = [f"{self.name!r}", self._last_state()]
         if self.ip is not None and not self._gone:
             parts.append(self.ip)
         parts.append(self._core.target.label or "Azure")
@@ -264,8 +271,15 @@ class GroupHandle:
 
     def _see(self, view: View) -> None:
         self._state, self._mapped = view.state, view.mapped
-        if self._facts is not None:
+        # What the service tells of a launch does not change any more once it is complete, and what it
+        # tells after a restart is of another one's containers.
+        if self._facts is not None and self._facts.incomplete and not self._restarted:
             self._facts.see_state(view.state, view.headers)
+
+    def _see_changed(self, view: View) -> None:
+        """After a start, a stop or a restart: from then on nothing is learnt about the launch."""
+        self._restarted = True
+        self._see(view)
 
     def _check_ours(self) -> None:
         """
@@ -322,9 +336,9 @@ class ContainerGroup(GroupHandle):
         running; then the first look reads ARM once more.
         """
         ready = self._facts is not None and self._facts.ready is not None
-        if ready and super().state not in ("Running", "Succeeded", "Deleted"):
+        if ready and self._last_state() not in ("Running", "Succeeded", "Deleted"):
             self._catch_up()
-        return super().state
+        return self._last_state()
 
     @property
     def timeline(self) -> Timeline:
@@ -398,17 +412,17 @@ class ContainerGroup(GroupHandle):
 
     def start(self) -> ContainerGroup:
         """Start it again after :meth:`stop`; its address may be another one."""
-        self._see(self._client._change(self._there(), "group.start"))
+        self._see_changed(self._client._change(self._there(), "group.start"))
         return self
 
     def stop(self) -> ContainerGroup:
         """Stop its containers; the group stays, and costs nothing."""
-        self._see(self._client._change(self._there(), "group.stop"))
+        self._see_changed(self._client._change(self._there(), "group.stop"))
         return self
 
     def restart(self) -> ContainerGroup:
         """Restart its containers; its address may be another one."""
-        self._see(self._client._change(self._there(), "group.restart"))
+        self._see_changed(self._client._change(self._there(), "group.restart"))
         return self
 
     def delete(self) -> None:
@@ -425,7 +439,7 @@ class ContainerGroup(GroupHandle):
         try:
             self._client._delete(self)
         finally:
-            if self._owns_client and self.state == "Deleted":
+            if self._owns_client and self._last_state() == "Deleted":
                 self._client.close()
 
     def __enter__(self) -> ContainerGroup:
