@@ -15,6 +15,7 @@ import json
 import socket
 import struct
 import threading
+import time
 
 from collections.abc import Callable
 from typing import Any
@@ -34,6 +35,15 @@ __all__ = [
 _MOST = 64 * 1024 * 1024
 """Bytes in a frame; a log has at most 4 MB."""
 
+_MOST_OF_A_STRANGER = 4096
+"""Bytes in a frame of somebody who has not yet shown the secret."""
+
+_GREETING = 2.0
+"""Seconds that either end waits for the other's first message."""
+
+_PAUSE = 0.05
+"""Seconds until the next attempt where no connection can be accepted, as with too many open files."""
+
 
 class Connection:
     """One end of a connection; used by one thread at a time."""
@@ -50,45 +60,56 @@ class Connection:
         Raises:
             OSError: Nobody listens, or it is not who was expected.
         """
-        connection = cls(socket.create_connection(("127.0.0.1", port), timeout=2.0))
+        connection = cls(socket.create_connection(("127.0.0.1", port), timeout=_GREETING))
         try:
-            if connection.ask({"secret": secret}) != {"welcome": True}:
+            if connection.ask({"secret": secret}, timeout=_GREETING) != {"welcome": True}:
                 raise ConnectionRefusedError("another program answers at the endpoint's port")
-            connection._socket.settimeout(None)
         except BaseException:
             connection.close()
             raise
         return connection
 
-    def send(self, message: Any) -> None:
+    def send(self, message: Any, *, timeout: float | None = None) -> None:
         """
         Send one message.
 
+        Args:
+            message: Anything that JSON can express.
+            timeout: Seconds until the other end must have room for all of it.
+
         Raises:
+            TimeoutError: It had not.
             OSError: The other end is gone.
         """
         data = json.dumps(message, separators=(",", ":")).encode()
+        self._socket.settimeout(timeout)
         self._socket.sendall(struct.pack(">I", len(data)) + data)
 
-    def receive(self) -> Any:
+    def receive(self, *, timeout: float | None = None, most: int = _MOST) -> Any:
         """
         The next message.
 
+        Args:
+            timeout: Seconds until all of it must be there.
+            most: Bytes that it may have.
+
         Raises:
+            TimeoutError: It did not come in time.
             OSError: The other end is gone, or sends something else.
         """
-        (length,) = struct.unpack(">I", self._read(4))
-        if length > _MOST:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        (length,) = struct.unpack(">I", self._read(4, deadline))
+        if length > most:
             raise ConnectionError("not a message")
         try:
-            return json.loads(self._read(length))
-        except ValueError as error:
+            return json.loads(self._read(length, deadline))
+        except (ValueError, RecursionError) as error:
             raise ConnectionError("not a message") from error
 
-    def ask(self, message: Any) -> Any:
-        """Send a message and return the answer."""
-        self.send(message)
-        return self.receive()
+    def ask(self, message: Any, *, timeout: float | None = None) -> Any:
+        """Send a message and return the answer; ``timeout`` is for either."""
+        self.send(message, timeout=timeout)
+        return self.receive(timeout=timeout)
 
     def close(self) -> None:
         """End it; wakes a thread that waits in :meth:`receive`."""
@@ -100,9 +121,16 @@ class Connection:
         """Drop a fork's copy without disturbing the parent's connection."""
         self._socket.close()
 
-    def _read(self, count: int) -> bytes:
+    def _read(self, count: int, deadline: float | None) -> bytes:
         data = bytearray()
+        if deadline is None:
+            self._socket.settimeout(None)
         while len(data) < count:
+            if deadline is not None:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError("timed out")
+                self._socket.settimeout(left)
             part = self._socket.recv(min(count - len(data), 1 << 20))
             if not part:
                 raise ConnectionResetError("the other end is gone")
@@ -160,23 +188,37 @@ class Listener:
         while True:
             try:
                 sock, _ = self._socket.accept()
-            except OSError:
-                return
-            connection = Connection(sock)
-            with self._changed:
+            except OSError:  # closed; or too many open files, or the peer has given up already
                 if self._closed:
-                    connection.close()
                     return
-                self._open.add(connection)
+                time.sleep(_PAUSE)
+                continue
+            try:
+                self._admit(sock)
+            except (OSError, RuntimeError):  # it is gone, or there are too many threads
+                sock.close()
+
+    def _admit(self, sock: socket.socket) -> None:
+        connection = Connection(sock)
+        with self._changed:
+            if self._closed:
+                connection.close()
+                return
+            self._open.add(connection)
+        try:
             threading.Thread(
                 target=self._serve, args=(connection,), name="aciflow-shared", daemon=True
             ).start()
+        except BaseException:
+            with self._changed:
+                self._open.discard(connection)
+            raise
 
     def _serve(self, connection: Connection) -> None:
         try:
-            hello = connection.receive()
+            hello = connection.receive(timeout=_GREETING, most=_MOST_OF_A_STRANGER)
             given = str(hello.get("secret", "")) if isinstance(hello, dict) else ""
-            if not hmac.compare_digest(given.encode(), self._secret.encode()):
+            if not hmac.compare_digest(given.encode(errors="replace"), self._secret.encode()):
                 return
             connection.send({"welcome": True})
             while True:
