@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from aciflow import lifetimes
 from aciflow.aio_group import AsyncContainerGroup, AsyncResourceGroup
-from aciflow.cleanup import Failures, noting
+from aciflow.cleanup import Failures, noting, warning
 from aciflow.client import Usage
 from aciflow.errors import GroupGoneError
 from aciflow.options import LaunchOptions, RunOptions, ShapeOptions, signed, split
@@ -160,7 +160,8 @@ class AsyncClient:
         except BaseException as error:
             await self._tidy(error)
             raise
-        await self._drop_idle()
+        with warning():
+            await self._drop_idle()
         return self._core.run_result(outcome)
 
     # --- what is there --------------------------------------------------------------------
@@ -496,8 +497,16 @@ async def run(
     if client is not None:
         return await client.run(image, command, **rest)
     split("run", RunOptions, rest, shaped=True)  # wrong words come first
-    async with AsyncClient() as own:
-        return await own.run(image, command, **rest)
+    own = AsyncClient()
+    try:
+        result = await own.run(image, command, **rest)
+    except BaseException as error:
+        with noting(error):
+            await own.close()
+        raise
+    with warning():
+        await own.close()
+    return result
 
 
 async def get(

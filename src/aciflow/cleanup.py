@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,7 +12,7 @@ from attrs import define, field
 from aciflow.errors import AciflowError, CleanupError, Leftover
 
 
-__all__ = ["Failures", "noting"]
+__all__ = ["Failures", "noting", "warning"]
 
 
 @define
@@ -51,3 +53,12 @@ def noting(error: BaseException | None) -> Iterator[None]:
         if error is None:
             raise
         error.add_note(str(failure))
+
+
+@contextmanager
+def warning() -> Iterator[None]:
+    """Do not let a failing clean-up take away the result that it follows: it becomes a warning."""
+    try:
+        yield
+    except AciflowError as failure:
+        warnings.warn(str(failure), UserWarning, stacklevel=2)

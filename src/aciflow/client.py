@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 from attrs import frozen
 
 from aciflow import lifetimes
-from aciflow.cleanup import Failures, noting
+from aciflow.cleanup import Failures, noting, warning
 from aciflow.errors import GroupGoneError
 from aciflow.group import ContainerGroup, ResourceGroup, RunResult
 from aciflow.options import LaunchOptions, RunOptions, ShapeOptions, signed, split
@@ -184,7 +184,8 @@ class Client:
         except BaseException as error:
             self._tidy(error)
             raise
-        self._drop_idle()
+        with warning():
+            self._drop_idle()
         return self._core.run_result(outcome)
 
     # --- what is there --------------------------------------------------------------------
@@ -588,8 +589,16 @@ def run(
     if client is not None:
         return client.run(image, command, **rest)
     split("run", RunOptions, rest, shaped=True)  # wrong words come first
-    with Client() as own:
-        return own.run(image, command, **rest)
+    own = Client()
+    try:
+        result = own.run(image, command, **rest)
+    except BaseException as error:
+        with noting(error):
+            own.close()
+        raise
+    with warning():
+        own.close()
+    return result
 
 
 def get(name: str, *, resource_group: str, client: Client | None = None) -> ContainerGroup:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from tests.launch.conftest import Awaited, Run
 from tests.launch.helpers import names
 
 import aciflow
+import aciflow.aio
+import aciflow.client
 
 from aciflow.flow.groups import delete_resource_group
 from aciflow.local import LocalAzure
@@ -115,3 +118,52 @@ def test_interrupted_while_resource_groups_go(
     both.close()
     assert {} == core.books._uses
     assert [] == core.ledger.records()
+
+
+def move_in(other: aciflow.Client) -> Callable[[Any], None]:
+    """A hook by which somebody else launches in the resource group of a run."""
+    done: list[Any] = []
+
+    def hook(event: aciflow.PhaseEvent) -> None:
+        if not done and (event.name, event.status) == ("delete", "started"):
+            [run] = other.list()
+            done.append(run)
+            other.launch("nginx", name="theirs", resource_group=run.resource_group)
+
+    return hook
+
+
+def test_a_result_is_not_lost(both: Any, other: aciflow.Client) -> None:
+    """A run whose resource group has to stay still returns; a warning names what is left."""
+    with pytest.warns(UserWarning, match=r"holds .*theirs: it is kept(?s:.*)remove it with"):
+        result = both.run("nginx", ["true"], resource_group="mine", on_phase=move_in(other))
+    assert 0 == result.exit_code
+    assert ["theirs"] == [group.name for group in other.list()]
+    drop_record(other, "mine")
+
+
+@pytest.mark.parametrize("colour", ["sync", "async"])
+def test_nor_by_a_client_of_its_own(
+    colour: str,
+    loop: Run,
+    azure: LocalAzure,
+    other: aciflow.Client,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The same for the module's function, whose client makes and deletes a resource group."""
+    monkeypatch.setattr(aciflow.client, "Client", partial(aciflow.Client, azure))
+    monkeypatch.setattr(aciflow.aio, "AsyncClient", partial(aciflow.AsyncClient, azure))
+    with pytest.warns(UserWarning, match=r"holds .*theirs: it is kept"):
+        if colour == "sync":
+            result = aciflow.run("nginx", ["true"], on_phase=move_in(other))
+        else:
+            result = loop(aciflow.aio.run("nginx", ["true"], on_phase=move_in(other)))
+    assert 0 == result.exit_code
+    drop_record(other, other.list()[0].resource_group)
+
+
+def drop_record(client: aciflow.Client, resource_group: str) -> None:
+    """Of a resource group that was to be kept."""
+    for record in client._core.ledger.records():
+        if "name" not in record and record["resource_group"] == resource_group:
+            client._core.ledger.clear(record["launch_id"])
