@@ -150,10 +150,11 @@ class SharedService:
             EngineUnavailableError: The engine does not answer.
         """
         with self._lock:
-            connection = self._connect()
-            if connection is not None:
-                self._idle.append(connection)
-                self._begin_watch()
+            if not self._idle:  # called again and again, and each connection is a thread over there
+                connection = self._connect()
+                if connection is not None:
+                    self._idle.append(connection)
+            self._begin_watch()
 
     def request(self, request: Request) -> Reply:
         """
@@ -206,8 +207,7 @@ class SharedService:
             watch, self._watch = self._watch, None
             if watch is not None:
                 watch.close()
-            while self._idle:
-                self._idle.pop().close()
+            self._drop_idle()
             host, self._host = self._host, None
             if host is None or self._listener is None:
                 return
@@ -269,6 +269,10 @@ class SharedService:
                 )
             time.sleep(0.01)
 
+    def _drop_idle(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
+
     def _begin_watch(self) -> None:
         if self._watch is not None or self._host is not None:
             return
@@ -289,6 +293,7 @@ class SharedService:
             if self._watch is not watch or self.closed:
                 return  # nobody here needs the endpoint any more
             self._watch = None
+            self._drop_idle()  # they led to the same process
             # No engine: the next request will say so.
             with contextlib.suppress(EngineUnavailableError, OSError):
                 self._begin_watch()
