@@ -187,6 +187,49 @@ def test_a_second_cancellation_ends_the_clean_up(tmp_path: Path) -> None:
     assert ["waits", "cleans up"] == said
 
 
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_cancellation_of_all_tasks_does_not_hold_up_a_clean_up(
+    tmp_path: Path, begun: bool
+) -> None:
+    """``asyncio.run`` does that at its end, also to the write which is awaited."""
+    arm = Arm()
+    said: list[str] = []
+
+    async def main() -> None:
+        task = asyncio.create_task(_driver(tmp_path, arm).run(_clean_up(said, 0.05)))
+        await asyncio.sleep(0.05 if begun else 0)
+        assert {"aciflow-ArmCall"} == _others()
+        for other in asyncio.all_tasks() - {asyncio.current_task()}:
+            other.cancel()
+        async with asyncio.timeout(5.0):
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    asyncio.run(main())
+    assert ["waits", "cleans up", "is done"] == said
+    assert (["group.put"] if begun else []) == arm.cancelled
+
+
+def test_a_cancellation_from_inside_an_effect_is_its_end(tmp_path: Path) -> None:
+    """Nobody waits for what will not come."""
+
+    class Cancelling(Arm):
+        async def perform(self, _: ArmCall) -> ArmReply:
+            raise asyncio.CancelledError
+
+    def flow(_: Env) -> Flow[str]:
+        token = yield Start(PUT)
+        done = yield Next(None)
+        assert token == done.token
+        return type(done.error).__name__
+
+    async def main() -> None:
+        async with asyncio.timeout(5.0):
+            assert "CancelledError" == await _driver(tmp_path, Cancelling()).run(flow)
+
+    asyncio.run(main())
+
+
 def test_a_time_out_around_it_is_a_cancellation(tmp_path: Path) -> None:
     """And is still a time-out to who set it."""
     said: list[str] = []

@@ -119,16 +119,18 @@ class _Run:
     on_phase: OnPhase | None
     results: deque[Done] = field(factory=deque)
     awake: asyncio.Event = field(factory=asyncio.Event)
-    tasks: dict[int, asyncio.Task[None]] = field(factory=dict)
+    tasks: dict[int, asyncio.Task[Done]] = field(factory=dict)
     cancelled: set[int] = field(factory=set)
 
     def start(self, effect: Effect, token: int) -> None:
         if isinstance(effect, Notify):
             tell(self.on_phase, effect.event)
         else:
-            self.tasks[token] = asyncio.create_task(
+            task = asyncio.create_task(
                 self._work(effect, token), name=f"aciflow-{type(effect).__name__}"
             )
+            self.tasks[token] = task
+            task.add_done_callback(lambda task: self._ended(token, task))
 
     async def obey(self, command: Next | Cancel) -> Done | None:
         if isinstance(command, Cancel):
@@ -157,14 +159,24 @@ class _Run:
                     timer.cancel()
         return self.results.popleft() if self.results else None
 
-    async def _work(self, effect: Effect, token: int) -> None:
+    async def _work(self, effect: Effect, token: int) -> Done:
         try:
-            done = Done(token, await self.driver.effect(effect))
+            return Done(token, await self.driver.effect(effect))
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # delivered to the flow
-            done = Done(token, error=error)
+            return Done(token, error=error)
+
+    def _ended(self, token: int, task: asyncio.Task[Done]) -> None:
+        """
+        Deliver an effect's end.
+
+        A cancellation is one, too, by whomever: at its end ``asyncio.run`` cancels all tasks, also those
+        that have not begun, and the flow would wait for what never comes.
+        """
         del self.tasks[token]
+        cut_short = task.cancelled()
+        done = Done(token, error=asyncio.CancelledError()) if cut_short else task.result()
         self.results.append(done)
         self.awake.set()
 
