@@ -140,6 +140,67 @@ def test_a_token_is_renewed_five_minutes_before_its_end(lasts: int, asked: int) 
     assert asked == len(credential.asked)
 
 
+class Outage(Credential):
+    """Gives one token, and then none."""
+
+    def __init__(self, lasts: int) -> None:
+        super().__init__()
+        self.lasts = lasts
+
+    def get_token(self, *scopes: str, **kwargs: Any) -> AccessToken:
+        super().get_token(*scopes, **kwargs)
+        if len(self.asked) > 1:
+            raise ServiceRequestError("login.microsoftonline.com: Name or service not known")
+        return AccessToken("t", int(time.time()) + self.lasts)
+
+
+class AsyncOutage(Outage):
+    """The same, awaited."""
+
+    async def get_token(self, *scopes: str, **kwargs: Any) -> AccessToken:  # type: ignore[override]
+        return super().get_token(*scopes, **kwargs)
+
+
+def _ask(credential: Credential, times: int, **options: Any) -> list[str]:
+    """Tokens from a source of its own, in either colour."""
+    if isinstance(credential, AsyncOutage):
+
+        async def main() -> list[str]:
+            source = credentials.async_source_of(credential)
+            tokens = [await source.get_token("s") for _ in range(times - 1)]
+            return [found.token for found in [*tokens, await source.get_token("s", **options)]]
+
+        return asyncio.run(main())
+    source = credentials.TokenSource(lambda: credential)
+    tokens = [source.get_token("s") for _ in range(times - 1)]
+    return [found.token for found in [*tokens, source.get_token("s", **options)]]
+
+
+@pytest.mark.parametrize("kind", [Outage, AsyncOutage])
+def test_a_token_that_cannot_be_renewed_serves_to_its_end(kind: type[Outage]) -> None:
+    """A network that is away takes the sign-in host along; it is not asked for each request."""
+    credential = kind(200)
+    assert ["t"] * 5 == _ask(credential, 5)
+    assert 2 == len(credential.asked)
+
+
+@pytest.mark.parametrize("kind", [Outage, AsyncOutage])
+def test_a_token_that_has_ended_serves_no_more(kind: type[Outage]) -> None:
+    """Nor does one for what the service asks more."""
+    with pytest.raises(errors.CredentialError, match="Name or service not known"):
+        _ask(kind(-1), 2)
+    with pytest.raises(errors.CredentialError):
+        _ask(kind(200), 2, claims="{}")
+
+
+def test_a_renewal_that_failed_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A little later."""
+    monkeypatch.setattr(credentials, "PAUSE", 0.0)
+    credential = Outage(200)
+    assert ["t"] * 3 == _ask(credential, 3)
+    assert 3 == len(credential.asked)
+
+
 def test_threads_that_wait_share_the_token() -> None:
     """Ten threads that need a token at once start one `az`, not ten."""
 

@@ -23,6 +23,9 @@ __all__ = ["AsyncTokenSource", "TokenSource", "async_source_of", "default_creden
 
 #: Seconds before its end at which a token is renewed (azure-core's figure).
 MARGIN = 300.0
+#: Seconds until the next attempt, where a renewal failed and the token is good meanwhile: each may take a
+#: while, and every request would wait for it.
+PAUSE = 20.0
 PUBLIC_AUTHORITY = "https://login.microsoftonline.com"
 
 _REMEDY = (
@@ -43,19 +46,29 @@ class TokenSource:
         self._make = make
         self._inner: Any = None
         self._tokens: dict[tuple[str, ...], Any] = {}
+        self._paused: dict[tuple[str, ...], float] = {}  # until when, on the monotonic clock
         self._lock = threading.Lock()
 
     def cached(self, scopes: tuple[str, ...]) -> Any:
-        """The token that is there and still good, or ``None``."""
+        """The token that is there and need not be renewed now, or ``None``."""
+        paused = time.monotonic() < self._paused.get(scopes, 0.0)
+        return self._lasting(scopes, 0.0 if paused else MARGIN)
+
+    def spare(self, scopes: tuple[str, ...]) -> Any:
+        """After a renewal that failed: the old token, as long as it is good, or ``None``."""
+        self._paused[scopes] = time.monotonic() + PAUSE
+        return self._lasting(scopes, 0.0)
+
+    def _lasting(self, scopes: tuple[str, ...], seconds: float) -> Any:
         token = self._tokens.get(scopes)
-        return token if token is not None and token.expires_on - time.time() > MARGIN else None
+        return token if token is not None and token.expires_on - time.time() > seconds else None
 
     def get_token(self, *scopes: str, claims: str | None = None, **kwargs: Any) -> Any:
         """
-        A token, from memory where one is good for another five minutes.
+        A token, from memory where one is good for another five minutes, or for less and not to be renewed.
 
         Raises:
-            CredentialError: The credential gave none.
+            CredentialError: The credential gave none, and none is left.
         """
         if claims is None and (token := self.cached(scopes)) is not None:
             return token
@@ -71,6 +84,8 @@ class TokenSource:
             except AciflowError:
                 raise
             except Exception as error:
+                if claims is None and (token := self.spare(scopes)) is not None:
+                    return token  # an outage is no reason to end what has run for hours
                 failure = error
             else:
                 if hasattr(token, "__await__"):
@@ -85,6 +100,7 @@ class TokenSource:
     def keep(self, scopes: tuple[str, ...], token: Any) -> None:
         """Remember a token."""
         self._tokens[scopes] = token
+        self._paused.pop(scopes, None)
 
     def forget(self) -> None:
         """Drop what is remembered: the service refused it."""
@@ -105,15 +121,15 @@ class AsyncTokenSource:
         self._lock = asyncio.Lock()
 
     def cached(self, scopes: tuple[str, ...]) -> Any:
-        """The token that is there and still good, or ``None``."""
+        """The token that is there and need not be renewed now, or ``None``."""
         return self._source.cached(scopes)
 
     async def get_token(self, *scopes: str, claims: str | None = None, **kwargs: Any) -> Any:
         """
-        A token, from memory where one is good for another five minutes.
+        A token, from memory where one is good for another five minutes, or for less and not to be renewed.
 
         Raises:
-            CredentialError: The credential gave none.
+            CredentialError: The credential gave none, and none is left.
         """
         if claims is None and (token := self._source.cached(scopes)) is not None:
             return token
@@ -131,6 +147,8 @@ class AsyncTokenSource:
             except AciflowError:
                 raise
             except Exception as error:
+                if claims is None and (token := self._source.spare(scopes)) is not None:
+                    return token
                 failure = error
             else:
                 self._source.keep(scopes, token)
