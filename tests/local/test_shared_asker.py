@@ -10,10 +10,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from attrs import evolve
+
+from aciflow.local import keeper, shared
 from aciflow.local.channel import Listener
-from aciflow.local.runtime.engine import EngineAddress
+from aciflow.local.protocol import Request
+from aciflow.local.runtime.engine import EngineAddress, address
 from aciflow.local.shared import SharedService
 from aciflow.local.state import FileLock, write_private
 
@@ -82,3 +87,70 @@ def test_a_new_holder_is_found_and_watched(service: SharedService, holders: Hold
     service.start()
     assert 2 == service.groups()
     assert 2 == len(second._open)
+
+
+def _request(method: str) -> Request:
+    return Request(method=method, path="/subscriptions", query={}, headers={}, body=b"")
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_a_holder_that_is_stopped_hangs_nobody(
+    service: SharedService, holders: Holders, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """The asker is told after a while, and does not ask again; the watch goes on waiting."""
+    monkeypatch.setattr(shared, "_ANSWER", 0.1)
+    stopped, asked = threading.Event(), list[Any]()
+
+    def answer(message: Any) -> Any:
+        asked.append(message)
+        stopped.wait(5.0)
+        return {"groups": 1}
+
+    holders.add(answer)
+    service.start()
+    began = time.monotonic()
+    with pytest.raises(httpx.ReadTimeout, match="does not answer"):
+        service.request(_request(method))
+    stopped.set()
+    assert 0.05 < time.monotonic() - began < 3.0
+    assert 1 == len(asked)
+    watch = service._watch
+    assert 1 == service.groups()
+    assert watch is not None
+    assert watch is service._watch
+
+
+def test_a_holder_that_reads_nothing_hangs_nobody(
+    service: SharedService, holders: Holders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A long request finds no room."""
+    monkeypatch.setattr(shared, "_ANSWER", 0.1)
+    stopped = threading.Event()
+    holders.add(lambda _: stopped.wait(5.0))
+    service.start()
+    connection = service._idle[-1]
+    connection.send({"op": "groups"})  # it is busy with this
+    long = evolve(_request("PUT"), body=b"x" * 16_000_000)
+    with pytest.raises(httpx.ReadTimeout):
+        service.request(long)
+    stopped.set()
+
+
+def test_the_keeper_bears_with_a_holder_that_is_stopped(
+    service: SharedService, holders: Holders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes on looking until the holder answers again that no group is left."""
+    monkeypatch.setattr(shared, "_ANSWER", 0.1)
+    monkeypatch.setattr(keeper, "_INTERVAL", 0.01)
+    monkeypatch.setattr(address, "require_engine", lambda: service._engine)
+    asked = list[float]()
+
+    def answer(_: Any) -> Any:
+        asked.append(time.monotonic())
+        if len(asked) == 1:
+            time.sleep(0.3)
+        return {"groups": 0}
+
+    holders.add(answer)
+    keeper._keep(threading.Event())
+    assert 1 + keeper._QUIET == len(asked)

@@ -90,6 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _keep(stop: threading.Event) -> None:
+    import httpx
+
     from aciflow.local.runtime.engine.address import require_engine
     from aciflow.local.shared import SharedService
 
@@ -97,8 +99,11 @@ def _keep(stop: threading.Event) -> None:
     quiet = 0
     try:
         while quiet < _QUIET:
-            # An engine that is being restarted takes its containers with it, not this process.
-            with contextlib.suppress(EngineUnavailableError, OSError, RuntimeError):
+            # An engine that is being restarted takes its containers with it, not this process; nor
+            # does a holder that has been stopped for a while.
+            with contextlib.suppress(
+                EngineUnavailableError, OSError, RuntimeError, httpx.TransportError
+            ):
                 service.start()  # also takes over from a holder that has ended
                 quiet = quiet + 1 if service.groups() == 0 else 0
             if stop.wait(_INTERVAL):

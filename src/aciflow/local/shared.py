@@ -49,6 +49,9 @@ __all__ = ["SharedService", "shared"]
 _PATIENCE = 30.0
 """Seconds to find or become the holder. Becoming it takes well below one."""
 
+_ANSWER = 150.0
+"""Seconds to wait for the holder's answer: longer than a DELETE is held or a registry is waited for."""
+
 _REPEATABLE = {"GET", "HEAD", "DELETE"}
 
 _lock = threading.Lock()
@@ -163,6 +166,7 @@ class SharedService:
         Raises:
             httpx.ReadError: The holder was killed in the middle of a request that must not be repeated;
                 as with any server, it may or may not have been carried out.
+            httpx.ReadTimeout: The holder has been stopped, or hangs.
         """
         host = self._host
         if host is not None:
@@ -227,12 +231,18 @@ class SharedService:
             if connection is None:
                 return None
             try:
-                connection.send(message)
+                connection.send(message, timeout=_ANSWER)
+            except TimeoutError as error:
+                connection.close()
+                raise _late() from error
             except OSError:
                 connection.close()
                 continue  # nothing was read by anyone: a frame counts when it is whole
             try:
-                answer = connection.receive()
+                answer = connection.receive(timeout=_ANSWER)
+            except TimeoutError as error:  # stopped, not dead: asking again would last as long
+                connection.close()
+                raise _late() from error
             except OSError as error:
                 connection.close()
                 if repeat:
@@ -371,6 +381,12 @@ def _lost(error: OSError) -> Exception:
     import httpx
 
     return httpx.ReadError(f"the process that holds the local endpoint has ended: {error}")
+
+
+def _late() -> Exception:
+    import httpx
+
+    return httpx.ReadTimeout("the process that holds the local endpoint does not answer")
 
 
 def _problem(problem: list[str]) -> Exception:
