@@ -140,6 +140,33 @@ def test_following_ends_where_the_container_is_not_started_again(
     assert [([], over)] == _follow(script, 1)
 
 
+@pytest.mark.parametrize("none", [missing(), busy()])
+def test_following_waits_where_there_is_no_log_yet(none: Exception) -> None:
+    """Its pace is the same."""
+    script = Script(
+        group_get=[view(None), view(None), RUNNING], group_logs=[none, none, logs(LINE)]
+    )
+    assert [([], False), ([], False), (["one"], False)] == _follow(script, 3)
+    times = script.times("group.logs")
+    assert all(b - a >= AZURE.lines for a, b in itertools.pairwise(times))
+
+
+@pytest.mark.parametrize(
+    ("provisioning", "state"), [("Failed", ""), ("Canceled", ""), ("Succeeded", "Stopped")]
+)
+def test_following_ends_where_no_container_will_start(provisioning: str, state: str) -> None:
+    """Its log is asked for once, and not waited for."""
+    script = Script(
+        group_get=view(None, provisioning=provisioning, state=state),
+        group_logs=[busy(), logs(LINE)],
+    )
+    assert [([], True)] == _follow(script, 1)
+    script = Script(
+        group_get=view(None, provisioning=provisioning, state=state), group_logs=logs("no time")
+    )
+    assert [(["no time"], True)] == _follow(script, 1)
+
+
 def test_following_needs_a_container_of_that_name() -> None:
     """The error comes at once."""
     with pytest.raises(GroupGoneError, match="no container 'other'"):
@@ -215,6 +242,33 @@ def test_a_change_that_fails_says_why_it_did(url: bool) -> None:
     )
     with pytest.raises(CapacityError if url else ProvisioningError):
         _change(script, "group.start")
+
+
+@pytest.mark.parametrize("url", [True, False])
+def test_a_failure_from_before_a_change_is_not_the_changes(url: bool) -> None:
+    """ARM may show it for a moment still."""
+    old = view(ended(137, 1.0), provisioning="Failed", state="Stopped")
+    script = Script(
+        group_get=[old, old, old, view(running(50.0))],
+        group_start=reply(status=202, **({"azure_asyncoperation": URL} if url else {})),
+        operation_get=reply({"status": "InProgress"}),
+    )
+    assert "Succeeded" == _change(script, "group.start").state.provisioning_state
+
+
+@pytest.mark.parametrize("url", [True, False])
+def test_a_change_that_fails_again_is_an_error(url: bool) -> None:
+    """At once where the operation says so, and otherwise when an old failure would be gone."""
+    old = view(ended(137, 1.0), provisioning="Failed", state="Stopped")
+    message = "The requested resource is not available in the location 'westus'"
+    script = Script(
+        group_get=old,
+        group_start=reply(status=202, **({"azure_asyncoperation": URL} if url else {})),
+        operation_get=reply({"status": "Failed", "error": {"message": message}}),
+    )
+    with pytest.raises(CapacityError if url else ProvisioningError):
+        _change(script, "group.start")
+    assert script.world.now() < (1.0 if url else handle.STALE + 5.0)
 
 
 def test_deleting_is_confirmed_and_cleared_from_the_ledger() -> None:

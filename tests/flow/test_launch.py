@@ -27,6 +27,7 @@ from tests.flow.kit import (
 
 from aciflow.errors import (
     AciflowError,
+    ArmError,
     AuthorizationError,
     CapacityError,
     CleanupError,
@@ -35,6 +36,7 @@ from aciflow.errors import (
     ImageError,
     LocationRequiredError,
     NameTakenError,
+    NotFoundError,
     NotOursError,
     NotReadyError,
     NotRegisteredError,
@@ -45,6 +47,7 @@ from aciflow.flow.effects import ArmCall
 from aciflow.flow.groups import Made
 from aciflow.flow.launch import Launched, launch
 from aciflow.flow.pace import AZURE, LOCAL
+from aciflow.flow.retry import LAG
 from aciflow.ready import Ready
 
 
@@ -405,6 +408,45 @@ def test_a_registration_that_takes_too_long_is_an_error(state: str) -> None:
 
 
 # --- when it is ready -----------------------------------------------------------------------------
+
+
+def _lagging(script: Script, until: float) -> ArmError:
+    """Have PUTs fail until then because the resource group is not known everywhere yet."""
+    lag = NotFoundError("no such resource group", status=404, code="ResourceGroupNotFound")
+    put = script.answers["group_put"]
+    script.answers["group_put"] = lambda call: lag if script.world.now() < until else put(call)
+    return lag
+
+
+def test_a_resource_group_that_was_just_made_may_not_be_known_everywhere() -> None:
+    """ARM's regions learn of it one after the other."""
+    script = Script(probe=OK, rg_get=missing(), rg_put=reply({}))
+    _group(script)
+    _lagging(script, until=10.0)
+    assert "10.0.0.1" == _launch(script, group_known=False).state.ip
+    assert 1 < len(script.calls("group.put")) < 20
+
+
+def test_a_resource_group_that_stays_unknown_is_an_error_soon() -> None:
+    """The lag is seconds."""
+    script = Script(probe=OK, rg_get=missing(), rg_put=reply({}))
+    _group(script)
+    lag = _lagging(script, until=1e9)
+    with pytest.raises(NotFoundError) as caught:
+        _launch(script, group_known=False)
+    assert caught.value is lag
+    assert LAG <= script.times("group.put")[-1] < LAG + 25.0
+    assert {"group-" in key for key in script.ledger} == {True}
+
+
+@pytest.mark.parametrize("code", ["ResourceGroupNotFound", "SubnetNotFound"])
+def test_what_this_launch_did_not_make_is_missing_at_once(code: str) -> None:
+    """It is a mistake, not a lag."""
+    script = Script(rg_get=missing(), rg_put=reply({}), group_get=missing())
+    script.answers["group_put"] = NotFoundError("no", status=404, code=code)
+    with pytest.raises(NotFoundError):
+        _launch(script, group_known=code == "ResourceGroupNotFound")
+    assert 1 == len(script.calls("group.put"))
 
 
 def test_a_last_read_completes_the_timeline() -> None:

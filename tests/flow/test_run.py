@@ -28,6 +28,7 @@ from aciflow.errors import (
     CapacityError,
     CleanupError,
     ContainerExitedError,
+    CredentialError,
     GroupGoneError,
     ImagePullError,
     NotReadyError,
@@ -266,6 +267,56 @@ def test_an_outage_does_not_last_for_ever() -> None:
     assert script.world.now() > OUTAGE - 30.0
     assert (REF.leftover,) == caught.value.leftovers
     assert ["l1"] == list(script.ledger)
+
+
+def test_a_run_that_may_not_renew_its_token_for_a_while_is_not_ended() -> None:
+    """A network that is away takes the sign-in host along."""
+    no_token = CredentialError("the credential gave no token")
+    script = _script(
+        RUNNING,
+        *[no_token] * 9,
+        RUNNING,
+        view(ended()),
+        group_logs=[logs(""), no_token, no_token, logs(_line(1, "one"))],
+    )
+    outcome = _run(script)
+    assert 0 == outcome.exit_code
+    assert ["one"] == [line.text for line in outcome.lines]
+
+
+@pytest.mark.parametrize("trouble", [outage(), throttled(600.0)])
+def test_an_outage_does_not_make_a_run_longer_than_it_may_be(trouble: Exception) -> None:
+    """It is ended when its time is up, and not before."""
+    script = _script(RUNNING)
+
+    def get(_: Any) -> Any:
+        now = script.world.now()
+        if now < 1.0 or script.calls("group.delete"):
+            return missing()
+        return trouble if 8.0 < now < 66.0 else RUNNING
+
+    script.answers["group_get"] = get
+    with pytest.raises(RunTimeoutError, match="within 60 s") as caught:
+        _run(script, limit=60.0)
+    assert caught.value.__cause__ is trouble
+    started = script.times("group.get")[1]
+    assert 60.0 <= script.times("group.delete")[0] - started < 90.0
+
+
+def test_a_throttled_log_does_not_make_a_run_longer_than_it_may_be() -> None:
+    """What throttles is waited for only as long."""
+    script = _script(*[RUNNING] * 3, group_logs=throttled(600.0))
+    with pytest.raises(RunTimeoutError):
+        _run(script, limit=5.0)
+    started = script.times("group.get")[1]
+    assert script.times("group.delete")[0] - started < 6.5
+
+
+def test_a_last_read_that_is_throttled_is_not_waited_for() -> None:
+    """Nothing would come after it."""
+    script = _script(view(ended()), group_logs=[logs(_line(1, "one")), throttled(600.0)])
+    assert ["one"] == [line.text for line in _run(script).lines]
+    assert script.world.now() < 60.0
 
 
 def test_a_run_that_cannot_be_deleted_says_so_with_its_output() -> None:

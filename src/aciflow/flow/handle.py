@@ -25,7 +25,7 @@ from aciflow.flow.launch import OPERATION_HEADER
 from aciflow.flow.lines import LogCursor, LogLine
 from aciflow.flow.pace import Pace
 from aciflow.flow.retry import STANDARD, perform, retrying, sleep, transient
-from aciflow.flow.run import read_new_lines
+from aciflow.flow.run import LAST_READ, read_new_lines
 from aciflow.flow.wait import (
     MAPPED_HEADER,
     Mapped,
@@ -44,6 +44,11 @@ __all__ = ["View", "change", "delete", "follow", "list_groups", "logs", "read", 
 BUDGET = 60.0
 # A start is an operation of up to the service's provisioning time-out.
 CHANGE_BUDGET = 300.0
+# How long ARM may still show the failure that was there before a change.
+STALE = 15.0
+FAILED = frozenset({"Failed", "Canceled"})
+# States of a group whose container does not start any more, if it has not.
+DONE = FAILED | {"Stopped"}
 
 
 @frozen(kw_only=True)
@@ -128,18 +133,23 @@ def follow(
     The next lines of a log, and whether the container has ended for good.
 
     Looks at the container before its log, so that the lines of one that has ended are complete. All but
-    the first call wait a moment first: reads are budgeted, however much the container writes.
+    the first call wait a moment first: reads are budgeted, however much the container writes, and also
+    while there is no log yet.
     """
-    if cursor.fed:
+    if cursor.asked:
         yield from sleep(env, pace.lines)
     view = yield from read(env, ref)
     status = next((s for s in view.state.containers if s.name == container), None)
     if status is None:
         raise GroupGoneError(f"there is no container '{container}' in {ref.id}")
-    ended = (
-        status.current is not None
-        and status.current.state == "Terminated"
-        and not _restarts(view.state, status.current.exit_code)
+    current = status.current
+    never = current is None and not DONE.isdisjoint(
+        (view.state.provisioning_state, view.state.state)
+    )
+    ended = never or (
+        current is not None
+        and current.state == "Terminated"
+        and not _restarts(view.state, current.exit_code)
     )
     call = ArmCall(
         operation="group.logs",
@@ -148,7 +158,9 @@ def follow(
         container=container,
         timestamps=True,
     )
-    lines = yield from read_new_lines(env, call, cursor, whole=ended)
+    # What never started may have no log to wait for.
+    patience = 0.0 if never else LAST_READ
+    lines = yield from read_new_lines(env, call, cursor, whole=ended, patience=patience)
     return lines, ended
 
 
@@ -173,12 +185,23 @@ def change(env: Env, ref: GroupRef, operation: Operation, *, pace: Pace) -> Flow
     before = yield from read(env, ref)
     deadline = env.clock.now() + CHANGE_BUDGET
     reply: ArmReply = yield from retrying(env, _call(operation, ref), deadline=deadline)
+    old = before.state.provisioning_state  # as long as nothing else was seen
+    old_until = env.clock.now() + STALE
     while True:
         view = yield from read(env, ref)
         if _changed(operation, before.state, view.state):
             return view
-        if view.state.provisioning_state in ("Failed", "Canceled"):
-            raise (yield from _refusal(env, view.state, reply.headers.get(OPERATION_HEADER)))
+        if view.state.provisioning_state != old:
+            old = ""
+        if view.state.provisioning_state in FAILED:
+            reason = yield from _reason(env, reply.headers.get(OPERATION_HEADER))
+            if reason is not None:
+                raise reason
+            if not old or env.clock.now() >= old_until:
+                raise ProvisioningError(
+                    f"container group '{ref.name}' is {view.state.provisioning_state}, "
+                    f"{view.state.state or 'no state'}"
+                )
         if env.clock.now() >= deadline:
             raise NotReadyError(
                 f"container group '{ref.name}' was asked to {operation.partition('.')[2]} and has not "
@@ -187,11 +210,8 @@ def change(env: Env, ref: GroupRef, operation: Operation, *, pace: Pace) -> Flow
         yield from sleep(env, pace.gone)
 
 
-def _refusal(env: Env, state: GroupState, url: str | None) -> Flow[AciflowError]:
-    reason = None if url is None else (yield from operation_failure(env, url))
-    return reason or ProvisioningError(
-        f"container group '{state.name}' is {state.provisioning_state}, {state.state or 'no state'}"
-    )
+def _reason(env: Env, url: str | None) -> Flow[AciflowError | None]:
+    return None if url is None else (yield from operation_failure(env, url))
 
 
 def _changed(operation: Operation, before: GroupState, after: GroupState) -> bool:

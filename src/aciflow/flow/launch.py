@@ -42,7 +42,7 @@ from aciflow.flow.facts import Facts
 from aciflow.flow.groups import Made, find_to_use, make
 from aciflow.flow.ids import LAUNCH_TAG, OWNER_TAG
 from aciflow.flow.request import Launched, LaunchRequest
-from aciflow.flow.retry import Attempts, perform, retrying, sleep
+from aciflow.flow.retry import NEW_HOME, STANDARD, Attempts, perform, retrying, sleep
 from aciflow.flow.wait import Mapped, wait_ready
 from aciflow.model import GroupState, to_arm
 
@@ -328,6 +328,7 @@ class Launching:
             self.env,
             call,
             deadline=self.deadline,
+            policy=NEW_HOME if self.made.resource_group else STANDARD,
             before_retry=None if attempts is None else self._lost,
             attempts=attempts,
         )

@@ -47,11 +47,11 @@ class LogCursor:
 
     Attributes:
         truncated: Whether lines were lost between two reads.
-        fed: Whether it has been read at all.
+        asked: Whether it has been asked for at all, in vain or not.
     """
 
     truncated: bool = field(init=False, default=False)
-    fed: bool = field(init=False, default=False)
+    asked: bool = field(init=False, default=False)
     _seen: list[_Stamped] = field(init=False, factory=list)
 
     def feed(self, content: str, *, whole: bool = True) -> list[LogLine]:
@@ -63,7 +63,6 @@ class LogCursor:
             whole: Nothing more is written, so a last line without its line end is complete. Otherwise it
                 is kept back, since the rest of it may be on its way.
         """
-        self.fed = True
         lines = _stamped(content, whole=whole)
         if not lines:
             return []

@@ -18,8 +18,10 @@ from tenacity.wait import wait_base
 from aciflow.errors import (
     AciflowError,
     ArmError,
+    CredentialError,
     EndpointUnreachableError,
     ImageError,
+    NotFoundError,
     ServiceError,
     ThrottledError,
     TransitioningError,
@@ -37,7 +39,24 @@ from aciflow.flow.effects import (
 )
 
 
-__all__ = ["PATIENT", "STANDARD", "Attempts", "Policy", "perform", "retrying", "sleep", "transient"]
+__all__ = [
+    "LAG",
+    "NEW_HOME",
+    "PATIENT",
+    "STANDARD",
+    "STEADY",
+    "Attempts",
+    "Policy",
+    "passing",
+    "perform",
+    "retrying",
+    "sleep",
+    "transient",
+]
+
+# ARM's regions learn of a new resource group one after the other, which takes seconds
+# (https://learn.microsoft.com/azure/azure-resource-manager/troubleshooting/error-not-found).
+LAG = 15.0
 
 
 def transient(error: BaseException) -> bool:
@@ -50,6 +69,15 @@ def transient(error: BaseException) -> bool:
     return isinstance(
         error, ThrottledError | ServiceError | TransitioningError | EndpointUnreachableError
     )
+
+
+def passing(error: BaseException) -> bool:
+    """
+    The same for who had a token before.
+
+    That it cannot be renewed now is most often the same outage: the sign-in host is out of reach, too.
+    """
+    return transient(error) or isinstance(error, CredentialError)
 
 
 class _FullJitter(wait_base):
@@ -78,6 +106,19 @@ class _StopAfter(tenacity.stop.stop_base):
         return isinstance(error, self._errors) and retry_state.attempt_number >= self._attempts
 
 
+def _lags(error: BaseException) -> bool:
+    return isinstance(error, NotFoundError) and error.code == "ResourceGroupNotFound"
+
+
+class _StopLag(tenacity.stop.stop_base):
+    """Believe in the end that a resource group is not there."""
+
+    def __call__(self, retry_state: tenacity.RetryCallState) -> bool:
+        error = cast("tenacity.Future", retry_state.outcome).exception()
+        took = cast("float", retry_state.seconds_since_start)
+        return _lags(cast("BaseException", error)) and took >= LAG
+
+
 @frozen(kw_only=True)
 class Policy:
     """
@@ -104,8 +145,15 @@ STANDARD = Policy(
         _StopAfter(4, EndpointUnreachableError),
     )
 )
+# For what is put into a resource group that has just been made.
+NEW_HOME = Policy(
+    retry=tenacity.retry_any(STANDARD.retry, tenacity.retry_if_exception(_lags)),
+    stop=tenacity.stop_any(STANDARD.stop, _StopLag()),
+)
+# For what waits as long as a launch may take, whatever is in the way.
+STEADY = Policy(stop=tenacity.stop_never)
 # For what has run for hours and must not be given up because a laptop changed its network.
-PATIENT = Policy(stop=tenacity.stop_never)
+PATIENT = Policy(retry=tenacity.retry_if_exception(passing), stop=tenacity.stop_never)
 
 
 def sleep(env: Env, seconds: float) -> Flow[None]:

@@ -25,7 +25,7 @@ from aciflow.flow.health import diagnose
 from aciflow.flow.launch import Launching
 from aciflow.flow.lines import LogCursor, LogLine
 from aciflow.flow.request import Launched, LaunchRequest
-from aciflow.flow.retry import PATIENT, perform, retrying, sleep, transient
+from aciflow.flow.retry import PATIENT, STEADY, passing, perform, retrying, sleep
 from aciflow.flow.wait import MOST_MISSES, operation_failure
 from aciflow.model import ContainerState, GroupState
 
@@ -173,25 +173,31 @@ class _Follower:
     def _start_deadline(self) -> float:
         return self.facts.began + self.request.timeout
 
+    @property
+    def _end(self) -> float:
+        """When it has to have started or, once it has, to be done; on the flow's clock."""
+        if self.started is None:
+            return self._start_deadline
+        return inf if self.timeout is None else self.started + self.timeout
+
     def _left(self, state: GroupState | None, now: float) -> float:
         """Seconds that it may still take; raises when there are none."""
-        name = self.request.spec.name
-        if self.started is None:
-            left = self._start_deadline - now
-            if left <= 0:
-                seen = "not seen" if state is None else state.state or state.provisioning_state
-                raise NotReadyError(
-                    f"container group '{name}' has not started within {self.request.timeout:g} s ({seen})"
-                )
+        left = self._end - now
+        if left > 0:
             return left
-        if self.timeout is None:
-            return inf
-        left = self.started + self.timeout - now
-        if left <= 0:
-            raise RunTimeoutError(
-                f"container group '{name}' was not done within {self.timeout:g} s, and was ended"
-            )
-        return left
+        if self.started is not None:
+            raise self._too_long()
+        seen = "not seen" if state is None else state.state or state.provisioning_state
+        raise NotReadyError(
+            f"container group '{self.request.spec.name}' has not started within "
+            f"{self.request.timeout:g} s ({seen})"
+        )
+
+    def _too_long(self) -> RunTimeoutError:
+        return RunTimeoutError(
+            f"container group '{self.request.spec.name}' was not done within {self.timeout:g} s, "
+            f"and was ended"
+        )
 
     def _check(self, state: GroupState, operation_url: str | None) -> Flow[None]:
         error = diagnose(state, wants_completion=True)
@@ -208,14 +214,22 @@ class _Follower:
         ref = self.request.ref
         sent = self.facts.elapsed()
         call = ArmCall(operation="group.get", resource_group=ref.resource_group.name, name=ref.name)
-        until = self._start_deadline if self.started is None else self.env.clock.now() + OUTAGE
+        until, policy = self._end, STEADY
+        if self.started is not None:
+            until, policy = min(until, self.env.clock.now() + OUTAGE), PATIENT
         try:
-            reply: ArmReply = yield from retrying(self.env, call, deadline=until, policy=PATIENT)
+            reply: ArmReply = yield from retrying(self.env, call, deadline=until, policy=policy)
         except NotFoundError as error:
             self.misses += 1
             if self.misses >= MOST_MISSES:
                 raise GroupGoneError(f"{ref.id} does not exist any more") from error
             return None
+        except AciflowError as error:
+            if self.started is None or until < self._end or not passing(error):
+                raise
+            # The next attempt would be after its time; until then it may go on.
+            yield from sleep(self.env, until - self.env.clock.now())
+            raise self._too_long() from error
         self.misses = 0
         state = GroupState.from_arm(reply.body)
         self.facts.see_reply(reply, sent=sent)
@@ -234,6 +248,7 @@ class _Follower:
             ),
             self.cursor,
             whole=whole,
+            until=self._end,
         )
         self.lines += lines
         for line in lines:
@@ -241,7 +256,13 @@ class _Follower:
 
 
 def read_new_lines(
-    env: Env, call: ArmCall, cursor: LogCursor, *, whole: bool
+    env: Env,
+    call: ArmCall,
+    cursor: LogCursor,
+    *,
+    whole: bool,
+    until: float = inf,
+    patience: float = LAST_READ,
 ) -> Flow[list[LogLine]]:
     """
     Read a log; returns what is new.
@@ -255,19 +276,22 @@ def read_new_lines(
         call: The read.
         cursor: How far the log has been read.
         whole: Nothing more is written to it.
+        until: On the flow's clock; what throttles is not waited for any longer.
+        patience: Seconds for which the last read is tried.
     """
+    cursor.asked = True
     try:
         reply: ArmReply = yield from (
-            retrying(env, call, deadline=env.clock.now() + LAST_READ)
+            retrying(env, call, deadline=env.clock.now() + patience, policy=PATIENT)
             if whole
             else perform(env, call)
         )
     except NotFoundError:
         return []
     except AciflowError as error:
-        if not transient(error):
+        if not passing(error):
             raise
-        if isinstance(error, ArmError) and error.retry_after:
-            yield from sleep(env, error.retry_after)
+        if not whole and isinstance(error, ArmError) and error.retry_after:
+            yield from sleep(env, min(error.retry_after, until - env.clock.now()))
         return []
     return cursor.feed((reply.body or {}).get("content") or "", whole=whole)
