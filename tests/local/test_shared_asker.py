@@ -14,11 +14,16 @@ import httpx
 import pytest
 
 from attrs import evolve
+from tests.local.world import group
 
 from aciflow.local import keeper, shared
 from aciflow.local.channel import Listener
-from aciflow.local.protocol import Request
+from aciflow.local.endpoint import Endpoint
+from aciflow.local.host import Host
+from aciflow.local.protocol import Question, Request
 from aciflow.local.runtime.engine import EngineAddress, address
+from aciflow.local.runtime.simulated import SimulatedRuntime
+from aciflow.local.service import new_id
 from aciflow.local.shared import SharedService
 from aciflow.local.state import FileLock, write_private
 
@@ -154,3 +159,49 @@ def test_the_keeper_bears_with_a_holder_that_is_stopped(
     holders.add(answer)
     keeper._keep(threading.Event())
     assert 1 + keeper._QUIET == len(asked)
+
+
+def test_who_asks_a_closing_holder_finds_the_next(service: SharedService, holders: Holders) -> None:
+    """It did nothing, so nothing happened as far as the asker can tell."""
+    closing = SharedService(service._engine)  # it has no host any more
+
+    def answer(message: Any) -> Any:
+        holders.add(lambda _: {"groups": 3})
+        return closing._answer(message)
+
+    holders.add(answer)
+    assert 3 == service.groups()
+    closing.close()
+
+
+def test_a_request_that_a_closing_holder_drops_is_lost_as_if_it_had_ended(
+    service: SharedService, holders: Holders
+) -> None:
+    """What must not be repeated is a broken connection to the asker, not an error of the endpoint's."""
+    closing = SharedService(service._engine)
+
+    class Slow(SimulatedRuntime):
+        def answer(self, question: Question) -> Any:
+            closing._host = None  # while this looks for an image
+            host.close()
+            return super().answer(question)
+
+    host = Host(
+        Endpoint(subscription_id="s", tenant_id="t", token_check=bool, new_id=new_id),
+        Slow(),
+    )
+    closing._host = host
+    holders.add(closing._answer)
+    home = "/subscriptions/s/resourcegroups/rg"
+    request = Request(
+        method="PUT",
+        path=home,
+        query={"api-version": "2023-05-01"},
+        headers={"authorization": "Bearer x"},
+        body=json.dumps({"location": "westus"}).encode(),
+    )
+    assert 201 == service.request(request).status
+    path = f"{home}/providers/Microsoft.ContainerInstance/containerGroups/web"
+    with pytest.raises(httpx.ReadError, match="has ended"):
+        service.request(evolve(request, path=path, body=json.dumps(group()).encode()))
+    closing.close()

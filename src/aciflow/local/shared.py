@@ -21,7 +21,7 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from aciflow.errors import EngineUnavailableError
+from aciflow.errors import EndpointUnreachableError, EngineUnavailableError
 from aciflow.local import channel
 from aciflow.local.azure import LocalAzure
 from aciflow.local.endpoint import Endpoint
@@ -345,9 +345,9 @@ class SharedService:
 
     def _answer(self, message: dict[str, Any]) -> dict[str, Any]:
         host = self._host
+        if host is None:
+            raise _closing()
         try:
-            if host is None:
-                raise RuntimeError("this local endpoint is closing")
             if message["op"] == "request":
                 reply = host.request(channel.decode_request(message["request"]))
                 return channel.encode_reply(reply)
@@ -355,6 +355,8 @@ class SharedService:
         except EngineUnavailableError as error:
             return {"problem": ["engine", error.message]}
         except Exception as error:  # the asker's problem, and this thread serves it again
+            if isinstance(error, EndpointUnreachableError) and self._host is not host:
+                raise _closing() from error
             return {"problem": ["other", f"{type(error).__name__}: {error}"]}
 
 
@@ -375,6 +377,11 @@ def _identity(directory: Path) -> dict[str, str]:
         draft.unlink()
     found: dict[str, str] = json.loads(path.read_bytes())
     return found
+
+
+def _closing() -> OSError:
+    """Ends the connection, as if this process had ended already; the asker finds who comes next."""
+    return ConnectionResetError("this local endpoint is closing")
 
 
 def _lost(error: OSError) -> Exception:
