@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import time
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from aciflow.flow.effects import (
     Cancel,
     Env,
     Flow,
+    LedgerClear,
+    LedgerWrite,
     Next,
     Notify,
     ProbeResult,
@@ -208,6 +211,37 @@ def test_a_cancellation_of_all_tasks_does_not_hold_up_a_clean_up(
     asyncio.run(main())
     assert ["waits", "cleans up", "is done"] == said
     assert (["group.put"] if begun else []) == arm.cancelled
+
+
+def test_a_record_that_is_being_written_is_cleared_after_that(tmp_path: Path) -> None:
+    """A thread goes on when its task is cancelled."""
+
+    class Slow(Ledger):
+        def write(self, record: Mapping[str, Any]) -> None:
+            time.sleep(0.2)
+            super().write(record)
+
+    def flow(env: Env) -> Flow[None]:
+        try:
+            yield from perform(
+                env, LedgerWrite(record={"launch_id": "l1", "id": "x", "began": 0.0})
+            )
+        except asyncio.CancelledError:
+            yield from perform(env, LedgerClear(launch_id="l1"))
+            raise
+
+    async def main() -> None:
+        ledger = Slow(tmp_path, durable=False)
+        driver = AsyncDriver(arm=Arm(), prober=Prober(), ledger=ledger)
+        task = asyncio.create_task(driver.run(flow))
+        await asyncio.sleep(0.05)
+        for other in asyncio.all_tasks() - {asyncio.current_task()}:
+            other.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert [] == list(tmp_path.glob("*.json"))
 
 
 def test_a_cancellation_from_inside_an_effect_is_its_end(tmp_path: Path) -> None:

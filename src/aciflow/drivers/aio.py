@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncDriver", "AsyncProber"]
 
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 class AsyncArm(Protocol):
@@ -106,11 +107,21 @@ class AsyncDriver:
             case TcpProbe() | HttpProbe():
                 return await self._prober.probe(effect)
             case LedgerWrite():
-                return await asyncio.to_thread(self._ledger.write, effect.record)
+                return await _in_thread(self._ledger.write, effect.record)
             case LedgerClear():
-                return await asyncio.to_thread(self._ledger.clear, effect.launch_id)
+                return await _in_thread(self._ledger.clear, effect.launch_id)
             case Notify():
                 raise AssertionError("the driver tells the hook itself")  # pragma: no cover
+
+
+async def _in_thread(function: Callable[[T], None], argument: T) -> None:
+    """A thread cannot be cancelled, so its end is awaited: what comes next must come after it."""
+    future = asyncio.get_running_loop().run_in_executor(None, function, argument)
+    try:
+        await asyncio.shield(future)
+    except asyncio.CancelledError:
+        await asyncio.wait([future])
+        future.result()
 
 
 @define(kw_only=True)
