@@ -55,7 +55,7 @@ __all__ = [
 ]
 
 # ARM's regions learn of a new resource group one after the other, which takes seconds
-# (https://learn.microsoft.com/azure/azure-resource-manager/troubleshooting/error-not-found).
+# (Microsoft's support in terraform-provider-azurerm#18268; that provider waits for it, too, #25758).
 LAG = 15.0
 
 
