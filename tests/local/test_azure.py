@@ -19,6 +19,7 @@ from tests.local.world import TRACE, container, group
 from aciflow.errors import ConfigurationError, EndpointUnreachableError
 from aciflow.flow.effects import HttpProbe, TcpProbe
 from aciflow.local import LocalAzure
+from aciflow.local import host as module
 from aciflow.local.azure import _close_all
 from aciflow.local.endpoint import Endpoint
 from aciflow.local.host import Host
@@ -288,11 +289,11 @@ def test_another_process_goes_on_where_one_stopped() -> None:
 
 
 class _Broken:
-    """A store on a full disk."""
+    """A store with a bug."""
 
     def save(self, state: dict[str, Any]) -> None:
         if state["groups"] and state["groups"][0]["machine"]["seen"]:
-            raise OSError("no space left")
+            raise ValueError("no such luck")
 
 
 def test_a_host_that_broke_says_so() -> None:
@@ -306,8 +307,67 @@ def test_a_host_that_broke_says_so() -> None:
         try:
             _ask(host, "GET", path)
         except EndpointUnreachableError as error:
-            return "no space left" in str(error)
+            return "no such luck" in str(error)
         return False
 
     _until(broken)
     host.close()
+
+
+class _FullDisk(_Memory):
+    """Nothing can be written until there is room."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.full = False
+        self.tried = 0
+
+    def save(self, state: dict[str, Any]) -> None:
+        if self.full:
+            self.tried += 1
+            raise OSError(28, "No space left on device")
+        super().save(state)
+
+
+def test_a_full_disk_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Groups come and go meanwhile; once there is room, the state is saved without being asked."""
+    monkeypatch.setattr(module, "_RETRY", 0.02)
+    store = _FullDisk()
+    host = Host(_endpoint(), SimulatedRuntime(speed=SPEED, traces=[TRACE]), store)
+    path = "/providers/Microsoft.ContainerInstance/containerGroups"
+    _ask(host, "PUT", "", b'{"location": "westus"}')
+    written = len(store.saved)
+    store.full = True
+    for name in ("one", "two"):
+        assert 201 == _ask(host, "PUT", f"{path}/{name}", json.dumps(group()).encode()).status
+
+    def state() -> str:
+        body = _ask(host, "GET", f"{path}/one").body
+        return str(body["properties"]["instanceView"]["state"])
+
+    _until(lambda: state() == "Running")
+    assert 200 == _ask(host, "DELETE", f"{path}/two").status
+    tried = store.tried
+    _until(lambda: store.tried > tried)
+    assert written == len(store.saved)
+    assert 1 == caplog.text.count("No space left on device")
+
+    store.full = False
+    _until(lambda: len(store.saved) > written)
+    [kept] = store.saved[-1]["groups"]
+    assert "/containerGroups/one" in json.dumps(kept)
+    host.close()
+
+
+def test_what_could_not_be_saved_is_saved_on_closing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever comes next has to find the groups that are kept."""
+    monkeypatch.setattr(module, "_RETRY", 60.0)
+    store = _FullDisk()
+    host = Host(_endpoint(), SimulatedRuntime(), store)
+    store.full = True
+    assert 201 == _ask(host, "PUT", "", b'{"location": "westus"}').status
+    store.full = False
+    host.close(keep=True)
+    assert 1 == len(store.saved)

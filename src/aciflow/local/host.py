@@ -8,6 +8,8 @@ the runtime.
 
 from __future__ import annotations
 
+import logging
+import math
 import os
 import queue
 import threading
@@ -23,16 +25,25 @@ from aciflow.local.runtime.base import Clock, Runtime
 
 __all__ = ["Host", "Store"]
 
+log = logging.getLogger("aciflow")
 
 DELETE_WAIT = 60.0
 """Seconds that the reply to a DELETE is held until nothing of the group is left; ACI takes 3 to 4."""
+
+_RETRY = 1.0
+"""Seconds until the state is written again where it could not be."""
 
 
 class Store(Protocol):
     """Where the state is kept."""
 
     def save(self, state: dict[str, Any]) -> None:
-        """Write it, so that a crash leaves the old or the new; secrets inside: 0600."""
+        """
+        Write it, so that a crash leaves the old or the new; secrets inside: 0600.
+
+        Raises:
+            OSError: It cannot be written now; the host goes on and tries again.
+        """
         ...
 
 
@@ -71,6 +82,7 @@ class Host:
         self._inbox: queue.SimpleQueue[Observation | None] = queue.SimpleQueue()
         self._wake: float | None = None
         self._saved = endpoint.generation
+        self._unsaved = False
         self._closed = False
         self._failed: BaseException | None = None
         self._thread: threading.Thread | None = None
@@ -121,6 +133,8 @@ class Host:
         with self._lock:
             if self._closed:
                 return
+            if self._unsaved:  # else the next process finds groups that are deleted, or misses some
+                self._save()
             self._closed = True
             thread = self._thread
             self._changed.notify_all()
@@ -156,17 +170,34 @@ class Host:
     def _tick(self, observed: list[Observation]) -> None:
         """With the lock held: let the endpoint act, and save what changed before the runtime acts."""
         earlier = self._wake
-        actions, self._wake = self.endpoint.tick(observed, self.clock())
+        now = self.clock()
+        actions, self._wake = self.endpoint.tick(observed, now)
         try:
-            if self._store is not None and self.endpoint.generation != self._saved:
-                self._store.save(self.endpoint.dump())
-                self._saved = self.endpoint.generation
-        finally:  # a full disk must not keep a group from being deleted
+            self._save()
+        finally:  # whatever the store does must not keep a group from being deleted
             for action in actions:
                 self.runtime.execute(action)
+        if self._unsaved:
+            self._wake = min(now + _RETRY, self._wake if self._wake is not None else math.inf)
         if self._wake != earlier and threading.current_thread() is not self._thread:
             self._inbox.put(None)  # wait for the new time
         self._changed.notify_all()
+
+    def _save(self) -> None:
+        """With the lock held: a disk that is full now may not be so at the next tick."""
+        if self._store is None or self.endpoint.generation == self._saved:
+            return
+        try:
+            self._store.save(self.endpoint.dump())
+        except OSError as problem:
+            if not self._unsaved:
+                log.warning(
+                    "the local endpoint's state cannot be saved, and is tried again: %s", problem
+                )
+            self._unsaved = True
+        else:
+            self._saved = self.endpoint.generation
+            self._unsaved = False
 
     def _run(self) -> None:
         try:
