@@ -12,7 +12,7 @@ from tests.flow import kit
 from tests.flow.kit import date, drive, event
 
 from aciflow.drivers.simulated import World
-from aciflow.flow.effects import ArmReply, Env
+from aciflow.flow.effects import ArmReply, Env, Notify, Start
 from aciflow.flow.facts import ClockOffset, Facts, ServiceTimes
 from aciflow.model import GroupState
 from aciflow.timeline import Timeline
@@ -312,3 +312,31 @@ def test_what_happened_before_the_reply_came_is_shown() -> None:
     assert pytest.approx((1.2, 1.2)) == phases["schedule"]
     assert pytest.approx((1.2, 1.4)) == phases["pull"]
     assert pytest.approx((1.4, 3.0)) == phases["start"]
+
+
+def test_phases_that_others_measured_are_told_once() -> None:
+    """The caller's hook hears of schedule, pull, start and address as they become known."""
+    launch = _facts()
+    launch.same_clock, launch.submitted, launch.accepted = True, 0.0, 0.5
+    at = launch.began_wall
+    told: list[str] = []
+
+    def hear() -> None:
+        for command in launch.news():
+            assert isinstance(command, Start)
+            assert isinstance(command.effect, Notify)
+            told.append(command.effect.event.name)
+
+    launch.services["web"] = ServiceTimes(pulling=at + 1.0, event_resolution=0.001)
+    hear()
+    launch.see_address(unseen_since=0.0)
+    launch.services["web"] = ServiceTimes(
+        pulling=at + 1.0, pulled=at + 2.0, started=at + 3.0, event_resolution=0.001
+    )
+    hear()
+    hear()
+    assert ["schedule", "pull", "start", "address"] == told
+    launch.start_over()
+    launch.accepted = 9.0
+    hear()
+    assert ["schedule", "pull", "start", "address"] == told

@@ -421,5 +421,5 @@ def test_what_happens_is_told_as_it_happens() -> None:
     script.world.run()
     process.result()
     assert ["Pending", "web: pulling image x", "web running, 10.0.0.1"] == [
-        said.detail for said in process.events
+        said.detail for said in process.events if said.status == "progress"
     ]

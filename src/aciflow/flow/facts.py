@@ -97,6 +97,7 @@ class Facts:
     ready_resolution: float = field(init=False, default=0.0)
     services: dict[str, ServiceTimes] = field(init=False, factory=dict)
     _open: dict[str, float] = field(init=False, factory=dict)
+    _told: set[tuple[str, str | None]] = field(init=False, factory=set)
     _attempts: dict[str, int] = field(init=False, factory=dict)
     _ended: float | None = field(init=False, default=None)
 
@@ -142,6 +143,22 @@ class Facts:
         self.submitted = self.accepted = self.addressed = self.ready = None
         self.services.clear()
         self._open.clear()
+        self._told.clear()
+
+    def news(self) -> Flow[None]:
+        """Report the phases that ended elsewhere, each once, as they become known."""
+        for phase in self._seen_phases():
+            if (phase.name, phase.container) not in self._told:
+                self._told.add((phase.name, phase.container))
+                yield from _notify(
+                    PhaseEvent(
+                        name=phase.name,
+                        status="finished",
+                        at=self.elapsed(),
+                        duration=phase.duration,
+                        container=phase.container,
+                    )
+                )
 
     def note(self, detail: str) -> Flow[None]:
         """Say something about the phase that is under way."""
@@ -220,17 +237,7 @@ class Facts:
     def timeline(self) -> Timeline:
         """All phases so far."""
         total = self.elapsed() if self._ended is None else self._ended
-        phases = [*self.spans, *self._service_phases()]
-        if self.accepted is not None and self.addressed is not None:
-            phases.append(
-                Phase(
-                    name="address",
-                    start=self.accepted,
-                    end=self.addressed,
-                    source="client",
-                    resolution=self.address_resolution,
-                )
-            )
+        phases = [*self.spans, *self._seen_phases()]
         if self.accepted is not None and self.ready is not None:
             phases.append(
                 Phase(
@@ -248,6 +255,18 @@ class Facts:
             target=self.target,
             title=self.title,
         )
+
+    def _seen_phases(self) -> Iterator[Phase]:
+        """What was not done by this process, but seen by it."""
+        yield from self._service_phases()
+        if self.accepted is not None and self.addressed is not None:
+            yield Phase(
+                name="address",
+                start=self.accepted,
+                end=self.addressed,
+                source="client",
+                resolution=self.address_resolution,
+            )
 
     def _local(self, stamp: float) -> float:
         """A time of the service, in seconds from the call."""

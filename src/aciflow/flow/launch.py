@@ -189,6 +189,7 @@ class Launching:
             else:
                 state = GroupState.from_arm(reply.body)
                 facts.see_state(state, reply.headers)
+                yield from facts.news()
         return state, waited.mapped
 
     # --- the resource group ---------------------------------------------------------------

@@ -334,6 +334,7 @@ class _Waiter:
         if any(isinstance(check, TcpCheck | HttpCheck) for check in self._open()):
             self._first_port(state)  # there must be one, or it would never be ready
         yield from self._tell(state)
+        yield from self.facts.news()
         self.next_read = now + self._read_interval(now)
         self._judge(state, now, unseen_since)
 
