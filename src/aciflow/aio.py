@@ -92,7 +92,7 @@ class AsyncClient:
         self._gateway: AsyncGateway | None = None
         self._prober: AsyncNetworkProber | ThreadedProber | None = None
         self._pid = os.getpid()
-        lifetimes.remember(self)
+        lifetimes.follow(self, self._core)
 
     # --- launching ------------------------------------------------------------------------
 

@@ -130,9 +130,11 @@ class AsyncContainerGroup(GroupHandle):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._deletes_on_exit():
-            with noting(error):
+        with noting(error):
+            if self._deletes_on_exit():
                 await self.delete()
+            elif self._owns_client and not self._core.books.owes:
+                await self._client.close()
 
 
 class AsyncResourceGroup:

@@ -69,12 +69,16 @@ class Books:
     Args:
         make_ref: Name to resource group.
         default: Name of the resource group where a launch names none; by default one is made up.
+
+    Attributes:
+        on_change: Told whether there is anything to delete, each time that may have changed.
     """
 
     def __init__(
         self, make_ref: Callable[[str], ResourceGroupRef], default: str | None = None
     ) -> None:
         self.default = default
+        self.on_change: Callable[[bool], None] = _nobody
         self._make_ref = make_ref
         self.reset()
 
@@ -99,6 +103,23 @@ class Books:
         if self._closed:
             raise ConfigurationError("this client is closed")
 
+    @property
+    def owes(self) -> bool:
+        """Whether anything is to be deleted, or may come to be by what is under way."""
+        with self._lock:
+            return any(use.live or use.pending or use.idle for use in self._uses.values())
+
+    def _tell(self) -> None:
+        with self._lock:  # who is told last has the last word
+            self.on_change(self.owes)
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            self._tell()
+
     # --- resource groups ------------------------------------------------------------------
 
     def use(self, name: str | None = None) -> Use:
@@ -122,10 +143,14 @@ class Books:
     def making(self, use: Use) -> Iterator[Made]:
         """Note that a resource group is made, also when that is interrupted."""
         made = Made()
+        with self._lock:
+            use.pending += 1
+            self._tell()
         try:
             yield made
         finally:
-            with self._lock:
+            with self._lock, self._telling():
+                use.pending -= 1
                 use.made = use.made or made.resource_group
                 use.location = made.location or use.location
 
@@ -164,6 +189,8 @@ class Books:
         except BaseException:
             self._put_back(left)
             raise
+        finally:
+            self._tell()
 
     def _put_back(self, uses: Sequence[Use]) -> None:
         with self._lock:
@@ -183,6 +210,7 @@ class Books:
             use = self.use(request.resource_group.name)
             use.pending += 1
             known = use.location
+            self._tell()
         failed = True
         try:
             yield (
@@ -197,7 +225,7 @@ class Books:
             failed = False
         finally:
             name = request.spec.name
-            with self._lock:
+            with self._lock, self._telling():
                 use.pending -= 1
                 use.made = use.made or made.resource_group
                 # It may have failed because somebody deleted the resource group.
@@ -225,7 +253,7 @@ class Books:
 
     def forget(self, ref: GroupRef, launch_id: str) -> None:
         """A launch's container group is gone; another launch's of that name is not."""
-        with self._lock:
+        with self._lock, self._telling():
             use = self._uses.get(ref.resource_group.name.lower())
             if use is None:
                 return
@@ -234,6 +262,10 @@ class Books:
                 del use.live[ref.name]
             if use.detached.get(ref.name) == launch_id:
                 del use.detached[ref.name]
+
+
+def _nobody(owes: bool) -> None:
+    """Where no client is to be kept."""
 
 
 def new_name() -> str:

@@ -116,7 +116,7 @@ class Client:
             api_version=api_version,
         )
         self._closed = False
-        lifetimes.remember(self)
+        lifetimes.follow(self, self._core)
 
     @classmethod
     def _over(cls, core: Core) -> Client:

@@ -375,7 +375,7 @@ def _pace(target: Target) -> paces.Pace:
 def _owner() -> str:
     try:
         user = getpass.getuser()
-    except (KeyError, OSError):  # a container without a passwd entry
+    except (ImportError, KeyError, OSError):  # no passwd entry; Windows has no pwd
         user = str(os.getuid()) if hasattr(os, "getuid") else "unknown"
     return f"{user}@{socket.gethostname()}"[:256]
 

@@ -451,9 +451,11 @@ class ContainerGroup(GroupHandle):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._deletes_on_exit():
-            with noting(error):
+        with noting(error):
+            if self._deletes_on_exit():
                 self.delete()
+            elif self._owns_client and not self._core.books.owes:
+                self._client.close()
 
 
 class ResourceGroup:

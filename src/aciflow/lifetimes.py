@@ -1,8 +1,8 @@
 """
 What is deleted when the interpreter ends.
 
-Clients register here while they have something to delete. The function that does it is moved to the end of
-``atexit``'s list by each registration, so that it runs before the local endpoint closes itself.
+Clients are registered here while they have something to delete. The function that does it is moved to the
+end of ``atexit``'s list by each registration, so that it runs before the local endpoint closes itself.
 """
 
 from __future__ import annotations
@@ -10,11 +10,16 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+import weakref
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 
-__all__ = ["forget", "remember"]
+if TYPE_CHECKING:
+    from aciflow.core import Core
+
+
+__all__ = ["follow", "forget", "remember"]
 
 
 class Closable(Protocol):
@@ -27,15 +32,36 @@ class Closable(Protocol):
 _open: dict[int, tuple[Closable, int]] = {}
 
 
+def follow(client: Closable, core: Core) -> None:
+    """
+    Keep a client, and have it closed when the interpreter ends, while its books hold something to delete.
+
+    One that holds nothing is let go: when nobody has it any more, its threads and connections end.
+    """
+    seen = weakref.ref(client)
+
+    def changed(owes: bool) -> None:
+        there = seen()
+        if there is not None:
+            (remember if owes else forget)(there)
+
+    core.books.on_change = changed
+    weakref.finalize(
+        client, core.release
+    ).atexit = False  # threads and sockets end with the process
+
+
 def remember(client: Closable) -> None:
-    """Have a client closed when the interpreter ends, if it is not closed before."""
-    _open[id(client)] = (client, os.getpid())
-    atexit.unregister(_close_all)
-    atexit.register(_close_all)
+    """Have a client closed when the interpreter ends; in a fork by the process that has called this."""
+    entry = (client, os.getpid())
+    if _open.get(id(client)) != entry:
+        _open[id(client)] = entry
+        atexit.unregister(_close_all)
+        atexit.register(_close_all)
 
 
 def forget(client: Closable) -> None:
-    """It has been closed."""
+    """It has nothing to delete any more."""
     _open.pop(id(client), None)
 
 

@@ -29,7 +29,7 @@ def azure() -> Iterator[LocalAzure]:
 @pytest.fixture
 def other(azure: LocalAzure) -> Iterator[aciflow.Client]:
     """A client of another process, as far as the one under test can tell."""
-    with azure.client() as made:
+    with aciflow.Client(azure) as made:
         yield made
 
 

@@ -203,3 +203,25 @@ def test_many_are_deleted_together(web_image: str, engine: Engine) -> None:
     assert time.monotonic() - began < 3 * one + 1
     for group in groups:
         assert [] == containers(engine, group.name)
+
+
+def test_what_a_fork_launches(web_image: str, engine: Engine) -> None:
+    """A child that launches by a client of its parent's deletes that at its end, and no more."""
+    code = f"""
+with aciflow.Client("local") as client:
+    with client.launch({web_image!r}, name="lives") as group:
+        child = os.fork()
+        if child:
+            assert os.waitpid(child, 0)[1] == 0
+            print([one.name for one in client.list()])
+            client.get("lives", resource_group=group.resource_group)
+        else:
+            client.launch({web_image!r}, name="childs")
+            from aciflow import lifetimes
+            lifetimes._close_all()
+            os._exit(0)
+"""
+    status, out, err = run_script(code)
+    assert (0, "") == (status, err)
+    assert "childs" not in out
+    assert [] == containers(engine, "lives") + containers(engine, "childs")
