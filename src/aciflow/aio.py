@@ -299,7 +299,33 @@ class AsyncClient:
         from aciflow.client import Client
 
         self._closed = True
+        self._make_credential_sync()
         Client._over(self._core).close()
+
+    def _make_credential_sync(self) -> None:
+        """What ordinary code needs of an async credential: the token that is there, or a loop for it."""
+        from asyncio import run
+        from inspect import iscoroutinefunction
+
+        from attrs import evolve
+
+        from aciflow.arm.credentials import TokenSource
+
+        core, settings = self._core, self._core.target.settings
+        credential = settings.credential
+        if not iscoroutinefunction(getattr(credential, "get_token", None)):
+            return
+
+        class Blocking:
+            def get_token(self, *scopes: str, **options: Any) -> Any:
+                return run(credential.get_token(*scopes, **options))
+
+        source, scopes = TokenSource(Blocking), settings.credential_scopes
+        if self._gateway is not None:
+            token = self._gateway._source.cached(scopes)
+            if token is not None:
+                source.keep(scopes, token)
+        core.target = evolve(core.target, settings=evolve(settings, credential=source))
 
     async def __aenter__(self) -> AsyncClient:
         return self
