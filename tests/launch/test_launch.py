@@ -6,7 +6,6 @@ import asyncio
 import socket
 import threading
 import time
-import warnings
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,7 +19,7 @@ from tests.launch.helpers import SLEEP, containers, fetch, names
 
 import aciflow
 
-from aciflow import Ready, target
+from aciflow import Ready
 
 
 pytestmark = pytest.mark.engine
