@@ -133,8 +133,6 @@ class AsyncContainerGroup(GroupHandle):
         with noting(error):
             if self._deletes_on_exit():
                 await self.delete()
-            elif self._owns_client and not self._core.books.owes:
-                await self._client.close()
 
 
 class AsyncResourceGroup:

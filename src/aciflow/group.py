@@ -39,7 +39,7 @@ _STANDARD_PORTS = {"http": 80, "https": 443}
 _NAME_AFTER = 120.0
 
 
-@frozen(kw_only=True)
+@frozen
 class Endpoint:
     """Where a port is reached from here."""
 
@@ -48,7 +48,7 @@ class Endpoint:
     protocol: Literal["TCP", "UDP"] = "TCP"
 
 
-@frozen(kw_only=True)
+@frozen
 class RunResult:
     """
     What a run came to.
@@ -454,8 +454,6 @@ class ContainerGroup(GroupHandle):
         with noting(error):
             if self._deletes_on_exit():
                 self.delete()
-            elif self._owns_client and not self._core.books.owes:
-                self._client.close()
 
 
 class ResourceGroup:
