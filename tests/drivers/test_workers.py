@@ -92,7 +92,7 @@ def test_what_was_given_before_the_end_is_done() -> None:
     workers.submit(lambda: time.sleep(0.02))
     workers.submit(done.set)
     workers.close()
-    _wait(done)
+    assert done.wait(10.0)
 
 
 def test_where_no_thread_can_be_had_the_caller_does_it(monkeypatch: pytest.MonkeyPatch) -> None:

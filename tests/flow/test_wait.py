@@ -240,7 +240,7 @@ def test_a_log_is_read_of_the_container_that_was_named() -> None:
 def test_a_log_that_is_not_there_yet_is_no_error(trouble: Exception) -> None:
     """A container that has just started has none."""
     script = Script(group_get=RUNNING, group_logs=[trouble, logs("up")])
-    _wait(script, Ready.log("up"))
+    assert "Running" == _wait(script, Ready.log("up")).state.state
 
 
 def test_a_log_that_may_not_be_read_is_an_error() -> None:
@@ -274,7 +274,7 @@ def test_an_arm_that_does_not_tell_for_a_while_is_no_failure(trouble: Exception)
     script = Script(
         group_get=[ADDRESSED, *[trouble] * 5, RUNNING], probe=[(2.0, SILENT)] * 60 + [OK]
     )
-    _wait(script, Ready.tcp())
+    assert _wait(script, Ready.tcp()).state.ip is not None
 
 
 def test_an_arm_that_refuses_to_tell_is_one() -> None:
