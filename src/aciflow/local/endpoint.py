@@ -12,8 +12,17 @@ from typing import Any
 
 from attrs import evolve
 
+from aciflow.local.config import Config
 from aciflow.local.groups.times import http_date
-from aciflow.local.protocol import Action, Closed, Observation, Question, Reply, Request
+from aciflow.local.protocol import (
+    Action,
+    Closed,
+    Observation,
+    OpenTerminal,
+    Question,
+    Reply,
+    Request,
+)
 from aciflow.local.rest import catalogue, errors, groups, operations, resource_groups
 from aciflow.local.rest.locations import LOCATIONS
 from aciflow.local.rest.routing import Call, Router
@@ -40,6 +49,7 @@ class Endpoint:
         new_id: Gives a new UUID in lower case, for operations, incarnations and request ids.
         unsupported: What the runtime cannot do and a PUT is refused for, see
             :func:`aciflow.local.rest.validation.check_runtime`.
+        config: What can be set about it.
 
     Attributes:
         state: What it knows; for its own modules and tests.
@@ -54,6 +64,7 @@ class Endpoint:
         token_check: Callable[[str], bool],
         new_id: Callable[[], str],
         unsupported: Collection[str] = (),
+        config: Config | None = None,
     ) -> None:
         self._token_check = token_check
         self._new_id = new_id
@@ -62,6 +73,7 @@ class Endpoint:
             tenant_id=tenant_id,
             locations=tuple(locations),
             unsupported=frozenset(unsupported),
+            config=config or Config(),
             new_id=new_id,
         )
 
@@ -124,6 +136,15 @@ class Endpoint:
             state.act(machine, machine.wake(now))
         actions, state.outbox = state.outbox, []
         return actions, state.next_wake
+
+    def claim(self, session: str, password: str, now: float) -> OpenTerminal | None:
+        """
+        What a session that exec or attach has made stands for; it can be claimed once.
+
+        Returns:
+            ``None`` for one that is not known, was claimed, has expired, or has another password.
+        """
+        return self.state.claim(session, password, now)
 
     def dump(self) -> dict[str, Any]:
         """Its state as JSON, secrets included: for a file that only its user can read."""

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from aciflow.errors import EndpointUnreachableError
 from aciflow.local.endpoint import Endpoint
 from aciflow.local.protocol import Observation, Reply, Request
-from aciflow.local.runtime.base import Clock, Runtime
+from aciflow.local.runtime.base import Clock, Runtime, Terminal
 
 
 __all__ = ["Host", "Store"]
@@ -119,6 +119,23 @@ class Host:
                         self._hold(self.endpoint.closing - before)
                     return reply
             answer = self.runtime.answer(reply)
+
+    def connect(self, session: str, password: str) -> Terminal | None:
+        """
+        Open what an exec or attach has promised, from any thread.
+
+        Returns:
+            ``None`` for a session that cannot be claimed.
+
+        Raises:
+            LookupError: Its container does not run any more.
+            EndpointUnreachableError: The host is closed or broken.
+        """
+        self._check()
+        with self._lock:
+            self._check()
+            wanted = self.endpoint.claim(session, password, self.clock())
+        return None if wanted is None else self.runtime.terminal(wanted)
 
     def close(self, *, keep: bool = False) -> None:
         """

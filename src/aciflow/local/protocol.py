@@ -98,7 +98,39 @@ class ReadLogs:
     timestamps: bool = False
 
 
-Question: TypeAlias = ResolveImages | ReadLogs
+@frozen(kw_only=True)
+class ListImages:
+    """
+    Ask of a runtime: which images are here already?
+
+    Answer: a tuple of names, ``nginx:1.27``, sorted; without those that aciflow itself made.
+    """
+
+
+Question: TypeAlias = ResolveImages | ReadLogs | ListImages
+
+
+@frozen(kw_only=True)
+class OpenTerminal:
+    """
+    What a session that exec or attach has made leads to; a runtime opens it, see ``Runtime.terminal``.
+
+    Attributes:
+        uid: The group.
+        container: Its name.
+        kind: ``exec`` starts a process with a terminal; ``attach`` shows what the container writes from
+            now on.
+        command: For ``exec``: the one command, as it was asked for.
+        rows: Of the terminal.
+        columns: Of the terminal.
+    """
+
+    uid: str
+    container: str
+    kind: Literal["exec", "attach"]
+    command: str = ""
+    rows: int = 24
+    columns: int = 80
 
 
 # --- actions ----------------------------------------------------------------------------------
@@ -121,8 +153,13 @@ class Mount:
         volume: The volume's name, unique in its group.
         path: Where.
         read_only: As asked.
-        kind: ``empty_dir`` and ``secret`` are what a runtime makes itself.
+        kind: ``empty_dir``, ``secret`` and ``git_repo`` are what a runtime makes itself.
         files: For ``secret``: name to content.
+        folder: For ``azure_file``: the local folder that stands for the share.
+        repository: For ``git_repo``: its URL.
+        directory: For ``git_repo``: where in the volume; ``.`` for its root, empty for a folder named
+            after the repository (as ``git clone`` and Kubernetes have it).
+        revision: For ``git_repo``: the commit, or empty for the head.
     """
 
     volume: str
@@ -130,6 +167,43 @@ class Mount:
     read_only: bool = False
     kind: Literal["empty_dir", "secret", "azure_file", "git_repo"] = "empty_dir"
     files: Mapping[str, bytes] = field(factory=dict, repr=False)
+    folder: str = ""
+    repository: str = field(default="", repr=False)
+    directory: str = ""
+    revision: str = ""
+
+
+@frozen(kw_only=True)
+class Probe:
+    """
+    A liveness or readiness probe as ACI has them; either ``command`` or ``port`` is set.
+
+    Attributes:
+        command: To run inside the container; exit code 0 is a success.
+        port: Of an HTTP GET; a status from 200 to 399 is a success.
+        path: Of the GET.
+        scheme: ``http`` or ``https`` (whose certificate is not checked, as by the kubelet).
+        headers: Of the GET.
+        initial_delay: Seconds from the container's start to the first probe.
+        period: Seconds from one probe to the next.
+        failure_threshold: Failures in a row that count.
+        success_threshold: Successes in a row that count.
+        timeout: Seconds that one probe may take.
+    """
+
+    command: tuple[str, ...] = ()
+    port: int | None = None
+    path: str = "/"
+    scheme: Literal["http", "https"] = "http"
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    initial_delay: float = 0.0
+    period: float = 10.0
+    failure_threshold: int = 3
+    success_threshold: int = 1
+    timeout: float = 1.0
+
+
+ProbeKind: TypeAlias = Literal["liveness", "readiness"]
 
 
 @frozen(kw_only=True)
@@ -145,7 +219,7 @@ class ContainerRun:
         cpu: vCPU limit, or ``None``.
         memory_gb: Memory limit in GB, or ``None``.
         init: An init container.
-        last: Its exit ends the group's last container (a hint, may be ignored).
+        probes: Its probes; a runtime runs one when it is told to, see :class:`RunProbe`.
     """
 
     name: str
@@ -159,6 +233,7 @@ class ContainerRun:
     privileged: bool = False
     run_as_user: int | None = None
     run_as_group: int | None = None
+    probes: Mapping[ProbeKind, Probe] = field(factory=dict)
 
 
 @frozen(kw_only=True)
@@ -222,13 +297,33 @@ class StopContainer:
 
 
 @frozen(kw_only=True)
+class RunProbe:
+    """
+    Probe a running container once; answered by :class:`Probed`.
+
+    Attributes:
+        attempt: The start that it is about; nothing is answered once that has ended.
+        number: Which probe of its kind this is, from 0 for each attempt.
+    """
+
+    uid: str
+    container: str
+    kind: ProbeKind
+    probe: Probe
+    attempt: int = 0
+    number: int = 0
+
+
+@frozen(kw_only=True)
 class CloseSandbox:
     """Remove every container, volume and address of a group; answered by :class:`Closed`."""
 
     uid: str
 
 
-Action: TypeAlias = OpenSandbox | PullImage | StartContainer | StopContainer | CloseSandbox
+Action: TypeAlias = (
+    OpenSandbox | PullImage | StartContainer | StopContainer | RunProbe | CloseSandbox
+)
 
 
 # --- observations -----------------------------------------------------------------------------
@@ -328,6 +423,20 @@ class Exited:
 
 
 @frozen(kw_only=True)
+class Probed:
+    """What a probe saw; ``message`` says why it failed, in one line."""
+
+    uid: str
+    container: str
+    at: float
+    kind: ProbeKind
+    ok: bool
+    message: str = ""
+    attempt: int = 0
+    number: int = 0
+
+
+@frozen(kw_only=True)
 class Closed:
     """Nothing of the group is left in the runtime."""
 
@@ -344,5 +453,6 @@ Observation: TypeAlias = (
     | Started
     | StartFailed
     | Exited
+    | Probed
     | Closed
 )

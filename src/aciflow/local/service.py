@@ -13,10 +13,11 @@ import time
 from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
+from aciflow.local.config import Config
 from aciflow.local.endpoint import Endpoint
 from aciflow.local.host import Host, Store
 from aciflow.local.protocol import Reply, Request
-from aciflow.local.runtime.base import Clock, Runtime
+from aciflow.local.runtime.base import Clock, Runtime, Terminal
 from aciflow.local.tokens import AccessToken, Tokens
 
 
@@ -72,6 +73,18 @@ class Service(Protocol):
         """Answer a request; starts the endpoint if need be."""
         ...
 
+    def connect(self, session: str, password: str) -> Terminal | None:
+        """
+        Open what an exec or attach has promised: once, and with its password.
+
+        Returns:
+            ``None`` for a session that is not known, was used, has expired, or has another password.
+
+        Raises:
+            LookupError: Its container does not run any more.
+        """
+        ...
+
     def token(self) -> AccessToken:
         """A bearer token that :meth:`request` accepts."""
         ...
@@ -94,6 +107,7 @@ class OwnService:
         store: Where its state is kept, or ``None``.
         clock: Seconds since the epoch.
         ids: Gives new UUIDs.
+        config: What can be set about the endpoint.
     """
 
     def __init__(
@@ -103,6 +117,7 @@ class OwnService:
         store: Store | None = None,
         clock: Clock = time.time,
         ids: Callable[[], str] = new_id,
+        config: Config | None = None,
     ) -> None:
         self._runtime = runtime
         self._store = store
@@ -118,6 +133,7 @@ class OwnService:
             token_check=self._tokens.check,
             new_id=ids,
             unsupported=ENGINE_LACKS if runtime.kind == "engine" else (),
+            config=config,
         )
 
     @property
@@ -147,6 +163,10 @@ class OwnService:
     def request(self, request: Request) -> Reply:
         """Answer a request."""
         return self._started().request(request)
+
+    def connect(self, session: str, password: str) -> Terminal | None:
+        """Open what an exec or attach has promised."""
+        return self._started().connect(session, password)
 
     def token(self) -> AccessToken:
         """A token, good for an hour."""

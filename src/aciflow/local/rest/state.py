@@ -8,22 +8,27 @@ shows, the containers to run) is computed again on loading.
 from __future__ import annotations
 
 import heapq
+import hmac
 
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from attrs import define, field
 
+from aciflow.local.config import Config
 from aciflow.local.groups.desired import desired_from
 from aciflow.local.groups.machine import GroupMachine
 from aciflow.local.groups.times import ticks
-from aciflow.local.protocol import Action
+from aciflow.local.protocol import Action, OpenTerminal
 from aciflow.local.rest.normalise import shown
 from aciflow.local.rest.view import operation_events
 
 
-__all__ = ["GroupRecord", "OperationRecord", "ResourceGroupRecord", "State"]
+__all__ = ["GroupRecord", "OperationRecord", "ResourceGroupRecord", "SessionRecord", "State"]
 
+
+SESSION_LIFETIME = 60.0
+"""Seconds until an exec or attach must have been connected to; Azure's is not known."""
 
 MAX_OPERATIONS = 2000
 """Operation resources that are kept; Azure forgets them after a while too."""
@@ -116,6 +121,16 @@ class OperationRecord:
         return body
 
 
+@define
+class SessionRecord:
+    """What exec or attach has made: a promise of one connection."""
+
+    id: str
+    password: str = field(repr=False)
+    wanted: OpenTerminal
+    expires: float
+
+
 class State:
     """
     The endpoint's state and the actions it still has to hand out.
@@ -128,6 +143,7 @@ class State:
         deletions: Operation id to the resource group's key, for deletions of resource groups; ``None``
             once it is gone.
         recent_creates: Times of the last creates and deletes, for the rate headers.
+        sessions: Of exec and attach, by id; they end with their process.
         outbox: Actions that nobody has taken yet.
     """
 
@@ -139,12 +155,14 @@ class State:
         locations: tuple[str, ...],
         unsupported: frozenset[str],
         new_id: Callable[[], str],
+        config: Config,
     ) -> None:
         self.subscription_id = subscription_id
         self.tenant_id = tenant_id
         self.locations = locations
         self.unsupported = unsupported
         self.new_id = new_id
+        self.config = config
         self.resource_groups: dict[str, ResourceGroupRecord] = {}
         self.groups: dict[tuple[str, str], GroupRecord] = {}
         self.machines: dict[str, GroupMachine] = {}
@@ -152,6 +170,7 @@ class State:
         self.operations: dict[str, OperationRecord] = {}
         self.deletions: dict[str, str | None] = {}
         self.recent_creates: list[float] = []
+        self.sessions: dict[str, SessionRecord] = {}
         self.outbox: list[Action] = []
         self.generation = 0
         self._wakes: list[tuple[float, str]] = []
@@ -255,6 +274,32 @@ class State:
             if not machine.settled:  # overtaken by a deletion
                 body["status"] = "Canceled"
             operation.final = body
+
+    # --- sessions ----------------------------------------------------------------------------
+
+    def add_session(self, wanted: OpenTerminal, now: float) -> SessionRecord:
+        """A new session, good for one connection."""
+        for key in [key for key, one in self.sessions.items() if one.expires <= now]:
+            del self.sessions[key]
+        made = SessionRecord(
+            id=self.new_id(),
+            # Two UUIDs: 244 random bits of whoever made the endpoint, so that simulations repeat.
+            password=f"{self.new_id()}{self.new_id()}".replace("-", ""),
+            wanted=wanted,
+            expires=now + SESSION_LIFETIME,
+        )
+        self.sessions[made.id] = made
+        return made
+
+    def claim(self, session: str, password: str, now: float) -> OpenTerminal | None:
+        """See :meth:`aciflow.local.endpoint.Endpoint.claim`."""
+        found = self.sessions.get(session.lower())
+        if found is None or found.expires <= now:
+            return None
+        if not hmac.compare_digest(found.password.encode(), password.encode()):
+            return None
+        del self.sessions[found.id]
+        return found.wanted
 
     # --- on disk -----------------------------------------------------------------------------
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol, TypeAlias
 
-from aciflow.local.protocol import Action, Observation, Question
+from aciflow.local.protocol import Action, Observation, OpenTerminal, Question
 
 
-__all__ = ["Clock", "Report", "Runtime"]
+__all__ = ["Clock", "Report", "Runtime", "Terminal"]
 
 
 Report: TypeAlias = Callable[[Observation], None]
@@ -21,6 +21,34 @@ Report: TypeAlias = Callable[[Observation], None]
 
 Clock: TypeAlias = Callable[[], float]
 """Seconds since the epoch."""
+
+
+class Terminal(Protocol):
+    """
+    A process's terminal, or a container's output: bytes both ways, blocking.
+
+    One thread may read while another writes; :meth:`close` from any thread ends both.
+    """
+
+    def read(self) -> bytes:
+        """What comes next, at least a byte; ``b""`` when it has ended."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """
+        Input for the process; nothing happens to what only shows output, or has ended.
+
+        An empty ``data`` is nothing, not an end.
+        """
+        ...
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Give the terminal another size."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it: a process that still runs loses its terminal (SIGHUP). May be called twice."""
+        ...
 
 
 class Runtime(Protocol):
@@ -68,7 +96,19 @@ class Runtime(Protocol):
         Answer a question; may block, and is called from several threads at once.
 
         ``ResolveImages`` is answered by a tuple of ``ImageAnswer`` in the same order; ``ReadLogs`` by
-        a string, empty for a container that has not started.
+        a string, empty for a container that has not started; ``ListImages`` by a tuple of names.
+        """
+        ...
+
+    def terminal(self, wanted: OpenTerminal) -> Terminal:
+        """
+        Open a terminal; may block, and is called from several threads at once.
+
+        A command that is not there is not an error: the terminal shows why, and ends.
+
+        Raises:
+            aciflow.errors.EngineUnavailableError: The engine does not answer.
+            LookupError: The container does not run (any more), in words.
         """
         ...
 
