@@ -26,7 +26,6 @@ from aciflow.local.host import Host
 from aciflow.local.protocol import Reply, Request
 from aciflow.local.runtime.simulated import SimulatedRuntime
 from aciflow.local.service import new_id
-from aciflow.local.tokens import Tokens
 
 
 SPEED = 200.0
@@ -207,31 +206,6 @@ def test_arguments_that_do_not_go_together_are_refused() -> None:
         LocalAzure("simulated", addresses="loopback")
     with pytest.raises(ConfigurationError, match="choose"):
         LocalAzure("vmware")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
-
-
-def test_tokens_are_good_for_an_hour_and_only_with_their_key() -> None:
-    """Forged, foreign, expired and malformed tokens are refused."""
-    now = [1000.0]
-    tokens = Tokens(lambda: now[0])
-    token, expires = tokens.issue()
-    bad = [
-        "",
-        "aciflow",
-        "aciflow..",
-        f"aciflow.{expires}.",
-        f"aciflow.{expires + 1}.{token.rpartition('.')[2]}",
-        token + "0",
-        f"aciflow.{'9' * 5000}.x",
-        f"aciflow.²{expires}.x",
-        f"aciflow.{expires}.\N{SNOWMAN}",
-        Tokens(lambda: now[0]).issue().token,
-    ]
-
-    assert tokens.check(token)
-    assert Tokens(lambda: now[0], tokens.key).check(token)
-    assert [False] * len(bad) == [tokens.check(each) for each in bad]
-    now[0] += 3601
-    assert not tokens.check(token)
 
 
 class _Memory:

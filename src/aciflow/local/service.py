@@ -51,6 +51,16 @@ class Service(Protocol):
         ...
 
     @property
+    def tenant_id(self) -> str:
+        """Its tenant."""
+        ...
+
+    @property
+    def tokens(self) -> Tokens:
+        """What issues and checks its tokens."""
+        ...
+
+    @property
     def runtime(self) -> Runtime | None:
         """Its runtime, where that is in this process."""
         ...
@@ -122,15 +132,16 @@ class OwnService:
         self._runtime = runtime
         self._store = store
         self._clock = clock
-        self._tokens = Tokens(clock)
         self._lock = threading.Lock()
         self._host: Host | None = None
         self._closed = False
         self.subscription_id = ids()
+        self.tenant_id = ids()
+        self.tokens = Tokens(clock, tenant_id=self.tenant_id)
         self.endpoint = Endpoint(
             subscription_id=self.subscription_id,
-            tenant_id=ids(),
-            token_check=self._tokens.check,
+            tenant_id=self.tenant_id,
+            token_check=self.tokens.check,
             new_id=ids,
             unsupported=ENGINE_LACKS if runtime.kind == "engine" else (),
             config=config,
@@ -170,7 +181,7 @@ class OwnService:
 
     def token(self) -> AccessToken:
         """A token, good for an hour."""
-        return self._tokens.issue()
+        return self.tokens.issue()
 
     def keep(self) -> None:
         """Nothing outlives an endpoint of one's own."""

@@ -90,7 +90,11 @@ class SharedService:
         self._engine = engine
         self.directory = private_directory(engine_directory(engine.key) / "shared")
         self._identity = _identity(self.directory)
-        self._tokens = Tokens(time.time, bytes.fromhex(self._identity["key"]))
+        self.tokens = Tokens(
+            time.time,
+            bytes.fromhex(self._identity["key"]),
+            tenant_id=self._identity["tenant_id"],
+        )
         self._parents: object = None
         self.closed = False
         self._reset()
@@ -127,6 +131,11 @@ class SharedService:
         return str(self._identity["subscription_id"])
 
     @property
+    def tenant_id(self) -> str:
+        """The same in every process."""
+        return str(self._identity["tenant_id"])
+
+    @property
     def runtime(self) -> Runtime | None:
         """Where this process holds the endpoint."""
         return self._host.runtime if self._host is not None else None
@@ -143,7 +152,7 @@ class SharedService:
 
     def token(self) -> AccessToken:
         """A token that the endpoint accepts, in whichever process it is."""
-        return self._tokens.issue()
+        return self.tokens.issue()
 
     def start(self) -> None:
         """
@@ -317,7 +326,7 @@ class SharedService:
         endpoint = Endpoint(
             subscription_id=self._identity["subscription_id"],
             tenant_id=self._identity["tenant_id"],
-            token_check=self._tokens.check,
+            token_check=self.tokens.check,
             new_id=new_id,
             unsupported=ENGINE_LACKS,
         )
