@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     _delete(commands, where)
     _doctor(commands, where)
     _bench(commands, common)
+    _verify(commands, common)
     return parser
 
 
@@ -320,6 +321,37 @@ def _bench(commands: Any, common: argparse.ArgumentParser) -> None:
         help="how late a caller knows that a container serves",
     )
     detection.add_argument("--traces", metavar="FILE", required=True, help="recorded starts, JSON")
+
+
+def _verify(commands: Any, common: argparse.ArgumentParser) -> None:
+    parser = _add(
+        commands,
+        "verify",
+        _later("verify", "verify"),
+        [common],
+        help="check what aciflow relies on against Azure, or against the local endpoint",
+        description=(
+            "Run about twenty scenarios against Azure or the local endpoint.\n\n"
+            "On Azure: says what it will cost and asks first, records the traffic without secrets,\n"
+            "compares it with what the local endpoint does, answers what nobody has verified, and\n"
+            "removes all that it made. Writes one report and one archive to send."
+        ),
+        epilog="example: aciflow verify --target azure --budget 1",
+    )
+    parser.add_argument("scenarios", metavar="SCENARIO", nargs="*", help="all unless given")
+    parser.add_argument("--list", action="store_true", help="list the scenarios")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--target", choices=["azure", "local"], default="local")
+    parser.add_argument("--budget", type=float, default=1.0, metavar="USD", help="(default: 1)")
+    parser.add_argument("--yes", "-y", action="store_true", help="agree to the cost")
+    parser.add_argument("--image", help="serves HTTP on port 80 and has /bin/sh")
+    parser.add_argument("--local-image", metavar="IMAGE", help="for the comparison, if not --image")
+    parser.add_argument("--no-comparison", action="store_true", help="on Azure: do not compare")
+    parser.add_argument("--against", metavar="ARCHIVE", help="compare with an earlier run")
+    parser.add_argument("--out", metavar="DIR", default=".", help="for the report and the archive")
+    parser.add_argument("--location", "-l", metavar="REGION")
+    parser.add_argument("--subscription", metavar="ID", help="the Azure subscription")
+    parser.add_argument("--cloud", choices=["public", "usgov", "china"], default="public")
 
 
 def _positive(text: str) -> int:
