@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from aciflow.drivers.workers import Workers
     from aciflow.local.runtime.simulated import SimulatedProber
     from aciflow.local.runtime.simulation import Traces
+    from aciflow.local.served.server import Served
 
 
 __all__ = ["Addresses", "LocalAzure"]
@@ -96,6 +97,7 @@ class LocalAzure:
         self._service = service
         self._lock = threading.Lock()
         self._workers: Workers | None = None
+        self._served: list[Served] = []
         self._closed = False
         _open.add(self)
 
@@ -176,6 +178,59 @@ class LocalAzure:
         """
         self._service.keep()
 
+    # --- for other processes ---------------------------------------------------------------
+
+    def serve(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        secret: str | None = None,
+        intercept: bool = False,
+    ) -> Served:
+        """
+        Listen, so that other programs reach it over TLS: az, the SDKs, curl, aciflow elsewhere.
+
+        Args:
+            host: A name or address of this machine. Other than loopback it needs ``secret``.
+            port: 0 for a free one.
+            secret: The client secret that a token costs; a random one unless given.
+            intercept: Also answer for management.azure.com and login.microsoftonline.com, for programs
+                whose ``HTTPS_PROXY`` is that of :meth:`environ`.
+
+        Returns:
+            What is served, a context manager: ``url``, ``ca_file``, ``environ()``, ``close()``. It is
+            closed with this endpoint, too.
+
+        Raises:
+            aciflow.errors.MissingExtraError: ``pip install 'aciflow[local]'`` brings what it needs.
+            aciflow.errors.EngineUnavailableError: There is nothing to run containers on.
+            ConfigurationError: The port is taken, or others would reach it without a secret.
+        """
+        from aciflow.local.served.server import Served
+
+        self.start()
+        served = Served(self, host=host, port=port, secret=secret, intercept=intercept)
+        with self._lock:
+            self._served.append(served)
+            closed = self._closed
+        if closed:
+            served.close()
+            raise ConfigurationError("this local endpoint is closed")
+        return served
+
+    def environ(self) -> dict[str, str]:
+        """
+        Environment variables with which other programs find it, while it is served.
+
+        Raises:
+            ConfigurationError: It is not: call :meth:`serve` first.
+        """
+        for served in reversed(self._served):
+            if not served.closed:
+                return served.environ()
+        raise ConfigurationError("nobody else can reach this endpoint: call serve() first")
+
     # --- life ------------------------------------------------------------------------------
 
     def close(self) -> None:
@@ -185,7 +240,10 @@ class LocalAzure:
                 return
             self._closed = True
             workers = self._workers
+            served, self._served = self._served, []
         _open.discard(self)
+        for one in served:  # first: what is under way needs the endpoint
+            one.close()
         self._service.close()
         if workers is not None:
             workers.close()

@@ -1,0 +1,403 @@
+"""
+A local endpoint listening on this machine, in a daemon thread.
+
+uvicorn speaks HTTP (with httptools: the load that fifty polling clients make is mostly parsing) and
+WebSockets (with the sans-IO half of ``websockets``: uvicorn's default implementation is of that library's
+deprecated half and warns). It gets its socket and its TLS from here, so a port that is taken is
+an error of the caller's, and no key stays on disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import ipaddress
+import json
+import logging
+import os
+import secrets
+import shutil
+import socket
+import ssl
+import tempfile
+import threading
+import time
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from aciflow.drivers.workers import Workers
+from aciflow.errors import ConfigurationError, MissingExtraError
+from aciflow.local.served.facts import Facts
+from aciflow.local.service import new_id
+
+
+try:
+    import uvicorn
+
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+    from aciflow.local.served.authority import Authority, write_bundle
+except ImportError as missing:
+    raise MissingExtraError(
+        "serving the local endpoint to other processes", extra="local"
+    ) from missing
+
+from aciflow.local.served.app import App
+from aciflow.local.served.environment import environ
+from aciflow.local.served.identity import Identity
+
+
+if TYPE_CHECKING:
+    from aciflow.local.azure import LocalAzure
+
+
+__all__ = ["Served"]
+
+log = logging.getLogger("aciflow.served")
+
+GRACE = 10.0
+"""Seconds that a stopping server waits for requests that are under way."""
+
+_START = 30.0
+_KEEP_ALIVE = 120
+"""Seconds: longer than the slowest default poller's interval, so that it finds its connection open."""
+
+_THREADS = 256
+"""A DELETE and the log of a slow container hold a thread each; idle ones cost next to nothing."""
+
+
+class Served:
+    """
+    A local endpoint that other processes reach; a context manager that stops listening, and no more.
+
+    Made by :meth:`aciflow.local.LocalAzure.serve`.
+
+    Attributes:
+        url: Where it is, ``https://localhost:PORT``.
+        port: Its port.
+        ca_file: A file of certificates to trust: this machine's own and the endpoint's.
+    """
+
+    def __init__(
+        self, local: LocalAzure, *, host: str, port: int, secret: str | None, intercept: bool
+    ) -> None:
+        if secret is None and not _is_loopback(host):
+            raise ConfigurationError(
+                f"host={host!r} can be reached from other machines: set secret= (--secret-file), "
+                "which a client then needs for a token"
+            )
+        if secret is not None and not secret:
+            raise ConfigurationError("secret= is empty")
+        if intercept and host not in _EVERYWHERE:
+            raise ConfigurationError(f"intercept= is for this machine, and host={host!r} is not")
+        self._pid = os.getpid()
+        self._local = local
+        self._lock = threading.Lock()
+        self._closed = False
+        self._pool = Workers(_THREADS, "aciflow-served")
+        with contextlib.ExitStack() as undo:
+            sockets = _listen(host, port)
+            for one in sockets:
+                undo.callback(one.close)
+            self.port: int = sockets[0].getsockname()[1]
+            self.url = f"https://{_shown(host)}:{self.port}"
+            self._directory = Path(tempfile.mkdtemp(prefix="aciflow-served-"))
+            undo.callback(shutil.rmtree, self._directory, ignore_errors=True)
+            self.ca_file = self._directory / "ca-bundle.pem"
+            authority = Authority()
+            own_ca_file = self._directory / "ca.pem"
+            own_ca_file.write_text(authority.pem, encoding="ascii")
+            write_bundle(self.ca_file, authority.pem, os.environ)
+            context = authority.context(self._directory, _names(host), intercept=intercept)
+            service = local._service
+            identity = Identity(
+                service.tokens,
+                tenant_id=service.tenant_id,
+                subscription_id=service.subscription_id,
+                client_id=new_id(),
+                client_secret=secret if secret is not None else secrets.token_urlsafe(32),
+                mi_secret=secrets.token_urlsafe(32),
+            )
+            self._app = App(
+                answer=identity.answer,
+                handle=local.handle,
+                connect=service.connect,
+                pool=self._pool,
+            )
+            self._listener = _Listener(self._app, sockets, context)
+            undo.callback(self._listener.stop)
+            proxy_url = None
+            if intercept:
+                from aciflow.local.served.intercept import Interceptor, upstream_of
+
+                proxy = Interceptor(self.port, upstream=upstream_of(os.environ))
+                undo.callback(proxy.close)
+                proxy_url = proxy.url
+            self._facts = Facts(
+                url=self.url,
+                subscription_id=identity.subscription_id,
+                tenant_id=identity.tenant_id,
+                client_id=identity.client_id,
+                client_secret=identity.client_secret,
+                identity_secret=identity.mi_secret,
+                ca_file=self.ca_file,
+                directory=self._directory,
+                own_ca_file=own_ca_file,
+                proxy_url=proxy_url,
+            )
+            self._undo = undo.pop_all()
+
+    @property
+    def facts(self) -> Facts:
+        """All that a client needs to know, secrets included."""
+        return self._facts
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has stopped."""
+        return self._closed
+
+    def environ(self) -> dict[str, str]:
+        """
+        Environment variables with which az, the SDKs, curl and aciflow find this endpoint.
+
+        To be put over a process's own; each is explained in the how-to page on other tools.
+        """
+        if self._closed:
+            raise ConfigurationError("this endpoint is not served any more")
+        return environ(self._facts)
+
+    def idle(self) -> float:
+        """Seconds since the last request or session ended; 0 while one is under way."""
+        return self._app.idle()
+
+    def close(self) -> None:
+        """
+        Stop listening; requests that are under way end first, for ten seconds at most.
+
+        Sessions of exec and attach are closed. The endpoint and its groups go on.
+        """
+        if os.getpid() != self._pid:  # a fork has neither the thread nor the right to the files
+            return
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        self._undo.close()
+        self._pool.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Served {self.url}{' closed' if self._closed else ''}>"
+
+
+class _Listener:
+    """
+    uvicorn in a thread of its own; returns once connections are accepted.
+
+    Args:
+        app: What is served.
+        sockets: Listening; closed by :meth:`stop`.
+        context: Our TLS.
+    """
+
+    def __init__(self, app: App, sockets: list[socket.socket], context: ssl.SSLContext) -> None:
+        self._app = app
+        self._sockets = sockets
+        self._context = context
+        self._ready = threading.Event()
+        self._failed: BaseException | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: Callable[[], None] | None = None
+        self._thread = threading.Thread(target=self._run, name="aciflow-served", daemon=True)
+        self._thread.start()
+        if not self._ready.wait(_START):
+            raise ConfigurationError(f"the endpoint's server did not start in {_START:g} s")
+        if self._failed is not None:
+            raise ConfigurationError("the endpoint's server did not start") from self._failed
+
+    def stop(self) -> None:
+        """End, and wait for it."""
+        loop, stop = self._loop, self._stop
+        if loop is not None and stop is not None:
+            with contextlib.suppress(RuntimeError):  # it has ended by itself
+                loop.call_soon_threadsafe(stop)
+        self._thread.join(GRACE + 20.0)
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._main())
+        except BaseException as problem:
+            self._failed = problem
+            if self._ready.is_set():
+                log.exception("the endpoint's server has ended")
+        finally:
+            self._ready.set()
+
+    async def _main(self) -> None:
+        config = uvicorn.Config(
+            self._app,
+            loop="asyncio",
+            http=_Http,
+            ws=_WebSocket,
+            lifespan="off",
+            log_config=None,  # nobody's logging is set up from here
+            server_header=False,
+            date_header=False,  # the endpoint's own clock says the time
+            proxy_headers=False,
+            ws_per_message_deflate=False,
+            ws_ping_timeout=None,  # a client that does not look for a while is still there
+            timeout_keep_alive=_KEEP_ALIVE,
+        )
+        config.load()
+        config.ssl = self._context
+        stopped = asyncio.Event()
+        self._loop, self._stop = asyncio.get_running_loop(), stopped.set
+        server = _Server(config, self._app, stopped, self._ready.set)
+        await server.serve(sockets=self._sockets)
+
+
+class _Server(uvicorn.Server):
+    """Started and stopped by events: uvicorn itself looks ten times a second whether it has to stop."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        app: App,
+        stopped: asyncio.Event,
+        ready: Callable[[], None],
+    ) -> None:
+        super().__init__(config)
+        self._app = app
+        self._stopped = stopped
+        self._ready = ready
+
+    async def main_loop(self) -> None:
+        """Until it is told to stop."""
+        self._ready()
+        await self._stopped.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop, and let what is under way end, or give up on it."""
+        timer = asyncio.get_running_loop().call_later(GRACE, self._app.give_up)
+        self._app.sessions.close()
+        try:
+            await super().shutdown(sockets)
+        finally:
+            timer.cancel()
+
+
+class _Http(HttpToolsProtocol):
+    """A connection: its requests can end it without a reply, and hear of their mistakes as ARM says it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.logger = log
+        self.access_log = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Requests find ``abort`` in their state."""
+        super().connection_made(transport)
+        self.app_state = {**self.app_state, "abort": transport.abort}
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no HTTP."""
+        body = json.dumps({"error": {"code": "BadRequest", "message": msg}}).encode()
+        self.transport.write(
+            b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json; charset=utf-8\r\n"
+            b"Connection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+        )
+        self.transport.close()
+
+
+class _WebSocket(WebSocketsSansIOProtocol):
+    """Logs to our logger."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.logger = self.conn.logger = log
+
+
+# --- where it listens ---------------------------------------------------------------------------
+
+_EVERYWHERE = ("127.0.0.1", "localhost", "0.0.0.0")  # noqa: S104 - compared; reached by "localhost"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _shown(host: str) -> str:
+    """The host in the URL: localhost where that leads there, since some clients refuse addresses."""
+    if host.lower() in _EVERYWHERE or host == "::":
+        return "localhost"
+    return f"[{host}]" if ":" in host else host
+
+
+def _names(host: str) -> list[str]:
+    """What the leaf is good for beside loopback."""
+    names = [host]
+    if not _is_loopback(host):
+        names.append(socket.gethostname())
+    return [name.lower() for name in names if name.isascii()]
+
+
+def _listen(host: str, port: int) -> list[socket.socket]:
+    """
+    Listening sockets, all on one port.
+
+    "localhost" is two addresses on most machines. Where only one of them were ours, another program
+    could have the other, and clients would try that first.
+
+    Raises:
+        ConfigurationError: The port is taken, or the host is not this machine's.
+    """
+    if host.lower() not in ("127.0.0.1", "localhost"):
+        return [_bound(host, port)]
+    for last in (False, False, False, True):
+        first = _bound("127.0.0.1", port)
+        try:
+            return [first, _bound("::1", first.getsockname()[1])]
+        except ConfigurationError as problem:
+            taken = getattr(problem.__cause__, "errno", None) == errno.EADDRINUSE
+            if port or last or not taken:  # no IPv6 here, or what one was told to take
+                return [first]
+            first.close()
+    raise AssertionError("the last try returns")
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        found = socket.socket(family, kind, protocol)
+    except (OSError, OverflowError) as problem:
+        raise ConfigurationError(f"cannot listen on {host!r}, port {port}: {problem}") from problem
+    try:
+        if os.name == "posix":  # elsewhere it would let two programs have one port
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            found.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        found.bind(address)
+        found.listen(1024)  # at once: until then another could bind it too
+    except (OSError, OverflowError) as problem:
+        found.close()
+        if getattr(problem, "errno", None) == errno.EADDRINUSE:
+            raise ConfigurationError(
+                f"port {port} of {host} is taken by another program; choose another, or 0 for a free one"
+            ) from problem
+        raise ConfigurationError(f"cannot listen on {host!r}, port {port}: {problem}") from problem
+    return found
