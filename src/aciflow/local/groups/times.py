@@ -18,18 +18,23 @@ def whole_seconds(at: float) -> str:
 
 
 def milliseconds(at: float) -> str:
-    """``2023-05-05T00:15:56.437Z``: container states since 2021; no fraction where it is zero."""
+    """``2023-05-05T00:15:56.437Z``: container states since 2021; without zeros at the end."""
     thousandths = round(at * 1000)
     seconds, rest = divmod(thousandths, 1000)
     text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
-    return f"{text}.{rest:03d}Z" if rest else f"{text}Z"
+    return text + f".{rest:03d}".rstrip("0").rstrip(".") + "Z"
 
 
 def ticks(at: float) -> str:
-    """``2023-05-05T00:15:33.4566364Z``: an operation's start, in units of 100 ns."""
+    """
+    ``2023-05-05T00:15:33.4566364Z``: an operation's start, in units of 100 ns.
+
+    Without zeros at the end (recorded: ``2023-02-24T00:49:32.47798Z``).
+    """
     whole = int(at)
     rest = min(int((at - whole) * 10_000_000), 9_999_999)
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)) + f".{rest:07d}Z"
+    text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
+    return text + f".{rest:07d}".rstrip("0").rstrip(".") + "Z"
 
 
 def http_date(at: float) -> str:

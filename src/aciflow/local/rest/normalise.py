@@ -29,6 +29,7 @@ _READ_ONLY = ("provisioningState", "instanceView", "isCreatedFromStandbyPool")
 
 _ORDER = (
     "sku",
+    "isCreatedFromStandbyPool",
     "confidentialComputeProperties",
     "provisioningState",
     "provisioningTimeoutInSeconds",
@@ -151,6 +152,7 @@ def shown(kept: Mapping[str, Any]) -> dict[str, Any]:
     visible.setdefault("sku", "Standard")
     visible.setdefault("provisioningTimeoutInSeconds", 1800)
     visible.setdefault("isCustomProvisioningTimeout", False)
+    visible["isCreatedFromStandbyPool"] = False
     visible["provisioningState"] = visible["instanceView"] = None
     ordered = {key: visible.pop(key) for key in _ORDER if key in visible}
     return {**ordered, **visible}
@@ -170,6 +172,10 @@ def _without_secrets(container: Mapping[str, Any]) -> dict[str, Any]:
 
 def _volume(volume: Mapping[str, Any]) -> dict[str, Any]:
     visible = dict(volume)
+    if visible.get("gitRepo"):
+        git = visible["gitRepo"]
+        ordered = {key: git[key] for key in ("repository", "directory", "revision") if key in git}
+        visible["gitRepo"] = {**ordered, **git}
     if visible.get("secret") is not None:
         visible["secret"] = {}
     if visible.get("azureFile"):

@@ -70,7 +70,8 @@ def _put(call: Call) -> Reply:
     record.tags = given.get("tags")
     record.managed_by = given.get("managedBy")
     call.state.generation += 1
-    return Reply(status=status, body=_body(call, record))
+    headers = {"x-ms-ratelimit-remaining-subscription-writes": "1199"}
+    return Reply(status=status, body=_body(call, record), headers=headers)
 
 
 def _patch(call: Call) -> Reply:
@@ -130,7 +131,9 @@ def _delete(call: Call) -> Reply:
         state.generation += 1
     deletion = record.deletion
     state.sweep(record.key)
-    return Reply(status=202, headers=_location(call, deletion))
+    headers = _location(call, deletion)
+    headers["x-ms-ratelimit-remaining-subscription-deletes"] = "14999"
+    return Reply(status=202, headers=headers)
 
 
 def _deletion(call: Call) -> Reply:
