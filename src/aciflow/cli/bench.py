@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aciflow.cli.values import UsageError
+from aciflow.cli.values import traces as read_traces
 
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from aciflow.cli.output import Output
 
 
-__all__ = ["detection", "imports", "overhead"]
+__all__ = ["detection", "imports", "load", "overhead"]
 
 
 def imports(args: Namespace, output: Output) -> int:
@@ -35,24 +35,21 @@ def overhead(args: Namespace, output: Output) -> int:
     return _show(args, output, measured, benchmark.report(measured))
 
 
+def load(args: Namespace, output: Output) -> int:
+    """The served endpoint under load."""
+    from aciflow.bench import load as benchmark
+
+    measured = benchmark.measure(args.seconds, rounds=args.rounds, seed=args.seed)
+    return _show(args, output, measured, benchmark.report(measured))
+
+
 def detection(args: Namespace, output: Output) -> int:
     """How late a caller knows that a container serves."""
     from aciflow.bench import detection as benchmark
 
-    traces = _traces(Path(args.traces))
+    traces = read_traces(Path(args.traces))
     measured = benchmark.measure(traces, seed=args.seed)
     return _show(args, output, measured, benchmark.render(measured))
-
-
-def _traces(path: Path) -> list[dict[str, Any]]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"--traces {path}: {error}") from error
-    rows = content.get("starts") if isinstance(content, dict) else content
-    if not isinstance(rows, list) or not rows:
-        raise UsageError(f'--traces {path}: recorded starts are expected, {{"starts": [...]}}')
-    return rows
 
 
 def _show(args: Namespace, output: Output, measured: dict[str, Any], text: str) -> int:

@@ -7,6 +7,8 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from aciflow.cli.local_words import add_local
+
 
 __all__ = ["parse"]
 
@@ -17,7 +19,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     """
     Arguments as a namespace whose ``command`` is the function to call.
 
-    What follows ``--`` is the container's command, whatever it looks like.
+    What follows ``--`` is the command to run, whatever it looks like.
 
     Raises:
         SystemExit: Wrong usage (2), or help was asked for (0).
@@ -51,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     _ps(commands, where)
     _logs(commands, where)
     _delete(commands, where)
+    add_local(_add, commands, function=_later("local", "local"), parents=[common])
     _doctor(commands, where)
     _bench(commands, common)
     _verify(commands, common)
@@ -313,6 +316,11 @@ def _bench(commands: Any, common: argparse.ArgumentParser) -> None:
     )
     overhead.add_argument("--rounds", type=_positive, default=20)
     overhead.add_argument("--image", help="one that the engine has and that serves on port 80")
+    load = _add(
+        benchmarks, "load", _later("bench", "load"), [out], help="the served endpoint under load"
+    )
+    load.add_argument("--seconds", type=float, default=30.0, help="of polling (default: 30)")
+    load.add_argument("--rounds", type=_positive, default=10, help="of starting (default: 10)")
     detection = _add(
         benchmarks,
         "detection",

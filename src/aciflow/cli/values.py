@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 
 if TYPE_CHECKING:
     from aciflow import Ready, Registry
 
 
-__all__ = ["UsageError", "duration", "files", "pairs", "ready", "registry", "secrets"]
+__all__ = ["UsageError", "duration", "files", "pairs", "ready", "registry", "secrets", "traces"]
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 PASSWORD = "ACIFLOW_REGISTRY_PASSWORD"  # noqa: S105 (the variable's name)
@@ -147,3 +148,20 @@ def registry(server: str | None, user: str | None, identity: str | None) -> Regi
     if PASSWORD not in os.environ:
         raise UsageError(f"--registry-user {user}: its password is read from {PASSWORD}")
     return Registry(server=server, username=user, password=os.environ[PASSWORD])
+
+
+def traces(path: Path) -> list[dict[str, Any]]:
+    """
+    Recorded starts of a file.
+
+    Raises:
+        UsageError: It has none, or cannot be read.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--traces {path}: {error}") from error
+    rows = content.get("starts") if isinstance(content, dict) else content
+    if not isinstance(rows, list) or not rows:
+        raise UsageError(f'--traces {path}: recorded starts are expected, {{"starts": [...]}}')
+    return rows

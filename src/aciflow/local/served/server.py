@@ -22,7 +22,6 @@ import socket
 import ssl
 import tempfile
 import threading
-import time
 
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Self
 from aciflow.drivers.workers import Workers
 from aciflow.errors import ConfigurationError, MissingExtraError
 from aciflow.local.served.facts import Facts
-from aciflow.local.service import new_id
+from aciflow.local.service import OwnService, new_id
 
 
 try:
@@ -170,6 +169,12 @@ class Served:
         if self._closed:
             raise ConfigurationError("this endpoint is not served any more")
         return environ(self._facts)
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether the endpoint has container groups; always for one that others use too."""
+        service = self._local._service
+        return not (isinstance(service, OwnService) and service.endpoint.idle)
 
     def idle(self) -> float:
         """Seconds since the last request or session ended; 0 while one is under way."""

@@ -16,6 +16,7 @@ import json
 import logging
 import re
 import threading
+import time
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
@@ -186,17 +187,25 @@ class _Session:
             self._changed.notify_all()
         self._room.release(_AHEAD)
         # A thread of its own: the pool may be full of requests, and may be closed already.
-        closing = threading.Thread(target=self._close, name="aciflow-session", daemon=True)
+        gone = asyncio.Event()
+        closing = threading.Thread(
+            target=self._close, args=(gone,), name="aciflow-session", daemon=True
+        )
         closing.start()
-        waiting = [thread for thread in (*self._threads, closing) if thread.ident is not None]
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_CLOSING):
-                while any(thread.is_alive() for thread in waiting):
-                    await asyncio.sleep(0.01)
+            async with asyncio.timeout(_CLOSING + 1.0):
+                await gone.wait()
 
-    def _close(self) -> None:
+    def _close(self, gone: asyncio.Event) -> None:
+        """In its thread: let go, and see the others end."""
         with contextlib.suppress(Exception):  # it is gone either way
             self._terminal.close()
+        until = time.monotonic() + _CLOSING
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join(max(until - time.monotonic(), 0.0))
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(gone.set)
 
     # --- output ----------------------------------------------------------------------------
 
