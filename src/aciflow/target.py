@@ -113,14 +113,15 @@ def resolve(
         target: ``auto``, ``azure``, ``local``, a ``LocalAzure``, or the ``https`` URL of an endpoint.
         subscription_id: Azure's; an endpoint at a URL needs it too.
         credential: Object with ``get_token``; Azure's default is the process's
-            ``DefaultAzureCredential``, and an endpoint at a URL has no default.
+            ``DefaultAzureCredential``; an endpoint at a URL has no default, unless the environment says
+            that it is its own ``AZURE_AUTHORITY_HOST`` and has a secret for it.
         cloud: ``public``, ``usgov`` or ``china``.
         location: The default region.
         api_version: Of Microsoft.ContainerInstance.
 
     Raises:
         ConfigurationError: An argument that this target cannot honour, or no subscription.
-        CredentialError: An endpoint's URL without ``credential=``.
+        CredentialError: An endpoint's URL without ``credential=`` or a secret for it.
     """
     cloud = cloud or "public"
     if cloud not in _CLOUDS:
@@ -284,6 +285,32 @@ def _origin(url: str) -> tuple[str, str]:
     return (f"https://{shown}" if port in (None, 443) else f"https://{shown}:{port}"), host
 
 
+def _own_credential(base: str) -> Any:
+    """
+    For an endpoint that is its own sign-in host, as ``aciflow local`` is: the environment's secret.
+
+    Only where ``AZURE_AUTHORITY_HOST`` names the very endpoint: the secret then goes nowhere else than to
+    whom the environment says it belongs.
+    """
+    authority = os.environ.get("AZURE_AUTHORITY_HOST", "")
+    names = ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET")
+    tenant, client, secret = (os.environ.get(name, "") for name in names)
+    if authority and tenant and client and secret:
+        try:
+            own = _origin(authority if "://" in authority else f"https://{authority}")[0] == base
+        except ConfigurationError:
+            own = False
+        if own:
+            from aciflow.arm.credentials import SecretCredential
+
+            return SecretCredential(base, tenant_id=tenant, client_id=client, client_secret=secret)
+    raise CredentialError(
+        f"{base} is none of Azure's own, so it gets no DefaultAzureCredential token: pass credential=, "
+        "or set AZURE_AUTHORITY_HOST to it with AZURE_TENANT_ID, AZURE_CLIENT_ID and "
+        "AZURE_CLIENT_SECRET, as `aciflow local -- COMMAND` does"
+    )
+
+
 def _url(
     url: str,
     subscription_id: str | None,
@@ -301,11 +328,10 @@ def _url(
             return _azure(subscription_id, credential, name, location, api_version, base)
     if cloud != "public":
         raise ConfigurationError(f"cloud={cloud!r} says nothing about {url}; leave it out")
+    home = location or default_location()
     if credential is None:
-        raise CredentialError(
-            f"{base} is none of Azure's own, so it gets no DefaultAzureCredential token: "
-            "pass credential="
-        )
+        credential = _own_credential(base)
+        home = home or LOCAL_LOCATION  # Azure's Resource Manager and its sign-in are never one host
     subscription = subscription_id or os.environ.get("AZURE_SUBSCRIPTION_ID")
     if not subscription:
         raise ConfigurationError(f"no subscription for {base}: pass subscription_id=")
@@ -314,7 +340,7 @@ def _url(
         label=f"{base.removeprefix('https://')}, not Azure",
         subscription_id=subscription,
         base_url=base,
-        location=location or default_location(),
+        location=home,
         settings=ArmSettings(
             subscription_id=subscription,
             base_url=base,

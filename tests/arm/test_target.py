@@ -444,3 +444,34 @@ def test_resolving_imports_no_sdk() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
 
     assert ("[]\n", "") == (done.stdout, done.stderr)
+
+
+def test_an_endpoint_that_is_its_own_authority_gets_the_environment_s_secret(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As in the environment of ``aciflow local -- COMMAND``; no other endpoint gets it."""
+    own = "https://localhost:4443"
+    secret = "a-secret-of-the-endpoint"
+    monkeypatch.setenv("ACIFLOW_TARGET", own)
+    monkeypatch.setenv("AZURE_SUBSCRIPTION_ID", SUBSCRIPTION)
+    monkeypatch.setenv("AZURE_TENANT_ID", "tenant")
+    monkeypatch.setenv("AZURE_CLIENT_ID", "client")
+    monkeypatch.setenv("AZURE_CLIENT_SECRET", secret)
+
+    for elsewhere in (
+        "https://localhost:4444",
+        "https://login.microsoftonline.com",
+        "http://x",
+        "",
+    ):
+        monkeypatch.setenv("AZURE_AUTHORITY_HOST", elsewhere)
+        with pytest.raises(errors.CredentialError, match="pass credential="):
+            resolve()
+    monkeypatch.setenv("AZURE_AUTHORITY_HOST", f"{own}/")
+    found = resolve()
+
+    assert ("url", own, SUBSCRIPTION) == (found.kind, found.base_url, found.subscription_id)
+    assert "eastus" == found.location
+    assert secret not in repr(found) + repr(found.settings) + repr(found.settings.credential)
+    with pytest.raises(errors.CredentialError, match="pass credential="):
+        resolve("https://arm.example")

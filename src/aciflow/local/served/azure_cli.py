@@ -116,6 +116,8 @@ def write(directory: Path, facts: Facts) -> Path:
     _write(directory / "clouds.config", _ini({CLOUD_NAME: _cloud(facts)}))
     _write(directory / "azureProfile.json", json.dumps(account))
     _write(directory / "service_principal_entries.json", json.dumps([principal]))
+    # When it looked for updates last, which it else does from help pages.
+    _write(directory / "versionCheck.json", json.dumps({"check_time": "9000-01-01 00:00:00.0"}))
     return directory
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+import ipaddress
 import time
 
 from collections.abc import Callable, Mapping
@@ -325,7 +326,12 @@ def _same(given: str, wanted: str) -> bool:
 
 
 def _is_loopback(host: str | None) -> bool:
-    return host is not None and (host in ("localhost", "::1") or host.startswith("127."))
+    if host is None:
+        return False
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _need(form: Mapping[str, str], name: str) -> str:

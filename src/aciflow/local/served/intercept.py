@@ -134,6 +134,7 @@ class Interceptor:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._socket.getsockname()[1]
         self._loop = asyncio.new_event_loop()
+        self._stop = self._loop.create_future()
         self._connections: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._run, name="aciflow-intercept", daemon=True)
         self._thread.start()
@@ -145,8 +146,13 @@ class Interceptor:
 
     def close(self) -> None:
         """End it and every tunnel."""
+
+        def stop() -> None:
+            if not self._stop.done():
+                self._stop.set_result(None)
+
         with contextlib.suppress(RuntimeError):  # closed already
-            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._loop.call_soon_threadsafe(stop)
         self._thread.join(timeout=10)
 
     def __repr__(self) -> str:
@@ -157,17 +163,15 @@ class Interceptor:
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         try:
-            server = self._loop.run_until_complete(
-                asyncio.start_server(self._accept, sock=self._socket, limit=_HEAD)
-            )
-            self._loop.run_forever()
-            self._loop.run_until_complete(self._finish(server))
+            self._loop.run_until_complete(self._main())
         finally:
             self._socket.close()
             asyncio.set_event_loop(None)
             self._loop.close()
 
-    async def _finish(self, server: asyncio.Server) -> None:
+    async def _main(self) -> None:
+        server = await asyncio.start_server(self._accept, sock=self._socket, limit=_HEAD)
+        await self._stop
         server.close()
         for task in self._connections:
             task.cancel()
