@@ -374,7 +374,7 @@ def _inside(stage: Stage) -> None:
         },
     }
     script = (
-        'test "$HIDDEN" = opaque-42 && test "$(cat /secret/word)" = kept && echo "$PLAIN"; '
+        'test "$HIDDEN" = "opaque-$((40 + 2))" && test "$(cat /secret/word)" = kept && echo "$PLAIN"; '
         "cat /shared/file; " + _FOREVER
     )
     body = stage.group(
