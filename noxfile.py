@@ -136,6 +136,15 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def conformance(session: nox.Session) -> None:
+    """Replay recordings of the real service on the local endpoint, and count the differences."""
+    _install(session, "tests", "notebook")
+    corpus = Path(os.environ.get("ACIFLOW_CORPUS", "../shared/corpus")).resolve()
+    env = {"ACIFLOW_CORPUS": str(corpus), "PYTHONPATH": str(ROOT)}
+    session.run("python", "-m", "tests.conformance.report", env=env)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Ruff: rules and format."""
     session.install("-q", *nox.project.dependency_groups(PYPROJECT, "lint"))
@@ -190,7 +199,7 @@ SDKS = {
 
 FULL = "ACIFLOW_FULL"
 # What depends on the SDKs' generation, and what on Python's: interpreters differ in how they end.
-SDK_TESTS = ("tests/arm", "tests/local", "tests/launch/test_launch.py")
+SDK_TESTS = ("tests/arm", "tests/conformance", "tests/local", "tests/launch/test_launch.py")
 PYTHON_TESTS = (
     *("tests/arm", "tests/drivers", "tests/flow", "tests/local", "tests/model", "tests/timeline"),
     "tests/launch/test_lifetimes.py",
