@@ -159,9 +159,11 @@ def _environ(process: subprocess.Popen[str]) -> Mapping[str, str]:
     while process.stdout is not None and (line := process.stdout.readline()):
         text += line
         with contextlib.suppress(ValueError):
-            found: Mapping[str, str] = json.loads(text)["environ"]
-            return found
-    raise RuntimeError("aciflow local has ended before it was ready")
+            found: dict[str, Any] = json.loads(text)
+            if "environ" in found:
+                environ: Mapping[str, str] = found["environ"]
+                return environ
+    raise RuntimeError(f"aciflow local has ended before it was ready: {text.strip()}")
 
 
 def _memory(pid: int) -> float:

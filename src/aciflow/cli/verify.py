@@ -94,8 +94,11 @@ def _summary(run: Run, shown: dict[str, Any]) -> str:
 
 
 def _on_azure(args: Namespace, output: Output, scenarios: tuple[Scenario, ...]) -> Run | None:
+    from attrs import evolve
+
     from aciflow.client import Client
     from aciflow.target import resolve
+    from aciflow.verify.prices import confidential
     from aciflow.verify.runner import estimate, execute
 
     target = resolve("azure", subscription_id=args.subscription, cloud=args.cloud)
@@ -115,7 +118,7 @@ def _on_azure(args: Namespace, output: Output, scenarios: tuple[Scenario, ...]) 
     if not args.yes and not _agreed():
         output.note("nothing was done")
         return None
-    return execute(
+    run = execute(
         target.settings,
         lambda: Client("azure", subscription_id=target.subscription_id, cloud=args.cloud),
         place,
@@ -124,6 +127,7 @@ def _on_azure(args: Namespace, output: Output, scenarios: tuple[Scenario, ...]) 
         budget=args.budget,
         on_outcome=lambda outcome: _tell(output, outcome),
     )
+    return evolve(run, answers={**run.answers, "confidential": confidential()})
 
 
 def _agreed() -> bool:

@@ -92,9 +92,7 @@ def by_aciflow(stage: Stage) -> None:
             timeout=600,
         )
         try:
-            stage.check(
-                "launch returns a group that runs", group.state.state == "Running", group.state
-            )
+            stage.check("launch returns a group that runs", group.state == "Running", group.state)
             stage.answer("start-times", f"aciflow.launch: {group.timeline.total:.1f} s")
             done = group.exec(["cat", "/etc/hostname"])
             stage.check("exec has an exit code", done.exit_code == 0, done)
