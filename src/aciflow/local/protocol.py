@@ -48,6 +48,19 @@ class Reply:
     headers: Mapping[str, str] = field(factory=dict)
 
 
+class Dropped(Exception):  # noqa: N818 - it is what a transport has to do, not a fault of the endpoint
+    """
+    Raised instead of a reply: whoever carries it closes the connection and says nothing.
+
+    Attributes:
+        effect: Whether the request was carried out before.
+    """
+
+    def __init__(self, *, effect: bool) -> None:
+        super().__init__("the connection was dropped, as a fault of this endpoint says")
+        self.effect = effect
+
+
 @frozen(kw_only=True)
 class RegistryAuth:
     """Credentials for one registry."""
@@ -400,13 +413,19 @@ class Started:
 
 @frozen(kw_only=True)
 class StartFailed:
-    """It could not be started (no such command, a bad mount)."""
+    """
+    It could not be started (no such command, a volume that cannot be had).
+
+    Attributes:
+        volume: The name of the volume that could not be had; empty where it was something else.
+    """
 
     uid: str
     container: str
     at: float
     message: str
     attempt: int = 0
+    volume: str = ""
 
 
 @frozen(kw_only=True)

@@ -12,8 +12,9 @@ from typing import Any, Literal, TypeAlias, cast
 from attrs import define, field
 
 from aciflow.local.groups.events import Events, image_label
+from aciflow.local.groups.probing import Prober
 from aciflow.local.groups.times import milliseconds
-from aciflow.local.protocol import ContainerRun
+from aciflow.local.protocol import ContainerRun, Probed, ProbeKind
 
 
 __all__ = ["FIRST_RESTART", "MAX_BACK_OFF", "ContainerRecord", "Phase"]
@@ -40,6 +41,12 @@ BACK_OFF = 10.0
 MAX_BACK_OFF = 300.0
 """Seconds; the kubelet's cap."""
 
+MOUNT_RETRY = 1.0
+"""Seconds until a volume that could not be had is tried again; they double."""
+
+MAX_MOUNT_RETRY = 122.0
+"""Seconds; the kubelet's cap."""
+
 HEALTHY_AFTER = 600.0
 """A run of so many seconds resets the back-off, as in the kubelet."""
 
@@ -64,6 +71,7 @@ class ContainerRecord:
         exit_code: Of the last end.
         running_since: Seconds since the epoch, while it runs.
         container_id: The runtime's name for it.
+        unhealthy: It is being stopped, or was, because its liveness probe says so.
         digest: The image's digest, once known.
         times: ``pulling``, ``pulled`` and ``started`` of this cycle, sub-second.
     """
@@ -80,9 +88,14 @@ class ContainerRecord:
     exit_code: int | None = None
     running_since: float | None = None
     container_id: str = ""
+    unhealthy: bool = False
     digest: str | None = None
     times: dict[str, float] = field(factory=dict)
     events: Events = field(factory=Events)
+    probers: dict[ProbeKind, Prober] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.probers = {kind: Prober(probe) for kind, probe in self.run.probes.items()}
 
     @property
     def active(self) -> bool:
@@ -94,8 +107,27 @@ class ContainerRecord:
         """It shows as terminated at this moment."""
         return self.current is not None and self.current["state"] == "Terminated"
 
+    @property
+    def ready(self) -> bool:
+        """
+        It runs, and its readiness probe, where it has one, succeeds.
+
+        ACI shows this nowhere; it keeps traffic away from what is not ready.
+        """
+        prober = self.probers.get("readiness")
+        return self.phase == "running" and (prober is None or prober.passing is True)
+
+    @property
+    def wake(self) -> float | None:
+        """When something is due: a retry, or a probe."""
+        times = [prober.wake for prober in self.probers.values()] + [self.retry_at]
+        return min((at for at in times if at is not None), default=None)
+
     def begin(self) -> None:
         """A new cycle of the group: pull again, start again, count from zero."""
+        self._set_aside()
+        self.current = None
+        self.events.new_cycle()
         self.phase = "pulling"
         self.restart_count = self.failures = 0
         self.started_once = False
@@ -150,6 +182,9 @@ class ContainerRecord:
         self.started_once = True
         self.running_since = at
         self.container_id = container_id
+        self.unhealthy = False
+        for prober in self.probers.values():
+            prober.begin(at)
         self.times["started"] = at
         self.current = {"state": "Running", "startTime": milliseconds(at), "detailStatus": ""}
         self.events.add("Started", "Started container", at)
@@ -164,8 +199,16 @@ class ContainerRecord:
         self.running_since = at
         self._terminated(at, 128, "Error")
 
+    def mount_failed(self, at: float) -> None:
+        """A volume cannot be had; try again after a while."""
+        self.phase = "waiting"
+        self.retry_at = at + min(MOUNT_RETRY * 2 ** min(self.failures, 10), MAX_MOUNT_RETRY)
+        self.failures += 1
+        self._set_aside()
+        self.current = {"state": "Waiting", "detailStatus": "ContainerCreating"}
+
     def exited(self, at: float, exit_code: int, *, oom_killed: bool) -> None:
-        """Its process has ended by itself."""
+        """Its process has ended: by itself, or since it was not healthy."""
         detail = "OOMKilled" if oom_killed else "Completed" if exit_code == 0 else "Error"
         self._terminated(at, exit_code, detail)
 
@@ -173,9 +216,7 @@ class ContainerRecord:
         """Its process has ended because the group was stopped (the shape that was recorded)."""
         if self.current is not None and self.current["state"] == "Running":
             self.previous = self.current
-        self.phase = "ended"
-        self.running_since = None
-        self.exit_code = exit_code
+        self._end(exit_code)
         self.current = {
             "state": "Terminated",
             "finishTime": milliseconds(at),
@@ -185,7 +226,41 @@ class ContainerRecord:
     def kill(self, at: float) -> None:
         """It is being stopped."""
         self.phase = "stopping"
-        self.events.add("Killing", f"Killing container with id {self.container_id}.", at)
+        for prober in self.probers.values():
+            prober.end()
+        self._add_killing(at)
+
+    def finished(self, at: float) -> None:
+        """It has ended for good, by itself: ACI has a ``Killing`` event for that too (recorded)."""
+        if not self.unhealthy and self.container_id:
+            self._add_killing(at)
+
+    def called_off(self, at: float) -> None:
+        """The group is stopped while nothing of it runs."""
+        self.retry_at = None
+        if self.phase in ("unpulled", "pulled"):
+            self.phase, self.current = "new", None
+        elif self.phase == "waiting":
+            if self.terminated:
+                self.phase = "ended"
+            else:
+                self.stopped(at, self.exit_code or 0)
+
+    def probed(self, seen: Probed) -> bool:
+        """
+        Take in what a probe saw.
+
+        Returns:
+            Whether the container is to be killed for it. Each failure is an event, as in the kubelet.
+        """
+        prober = self.probers.get(seen.kind)
+        if self.phase != "running" or prober is None or not prober.answered(seen):
+            return False
+        if not seen.ok:
+            message = f"{seen.kind.capitalize()} probe failed: {seen.message}"
+            self.events.add("Unhealthy", message, seen.at, warning=True)
+        self.unhealthy = seen.kind == "liveness" and prober.passing is False
+        return self.unhealthy
 
     def restart_later(self, at: float) -> None:
         """It has ended and shall start again: at once the first time, then with back-off."""
@@ -217,17 +292,37 @@ class ContainerRecord:
             view["events"] = events
         return view
 
+    def _add_killing(self, at: float) -> None:
+        self.events.add("Killing", f"Killing container with id {self.container_id}.", at)
+
     def _set_aside(self) -> None:
-        if self.terminated:
-            self.previous = self.current
+        """Recorded: a previous state has five keys, also of one that was stopped by request."""
+        current = self.current
+        if current is None or current["state"] != "Terminated":
+            return
+        if "exitCode" not in current:
+            began = (self.previous or {}).get("startTime", current["finishTime"])
+            current = {
+                "state": "Terminated",
+                "startTime": began,
+                "exitCode": self.exit_code or 0,
+                "finishTime": current["finishTime"],
+                "detailStatus": current["detailStatus"],
+            }
+        self.previous = current
+
+    def _end(self, exit_code: int) -> None:
+        self.phase = "ended"
+        self.running_since = None
+        self.exit_code = exit_code
+        for prober in self.probers.values():
+            prober.end()
 
     def _terminated(self, at: float, exit_code: int, detail: str) -> None:
         since = self.running_since if self.running_since is not None else at
         if at - since >= HEALTHY_AFTER:
             self.failures = 0
-        self.phase = "ended"
-        self.running_since = None
-        self.exit_code = exit_code
+        self._end(exit_code)
         self.current = {
             "state": "Terminated",
             "startTime": milliseconds(since),
@@ -241,14 +336,18 @@ class ContainerRecord:
         return {
             **{name: getattr(self, name) for name in _PLAIN},
             "events": self.events.to_arm(),
+            "events_since": self.events.since,
+            "probes": {kind: prober.dump() for kind, prober in self.probers.items()},
         }
 
     @classmethod
     def load(cls, run: ContainerRun, state: dict[str, Any]) -> ContainerRecord:
         """The inverse of :meth:`dump`."""
-        record = cls(run=run, events=Events(list(state["events"])))
+        record = cls(run=run, events=Events(list(state["events"]), state["events_since"]))
         for name in _PLAIN:
             setattr(record, name, state[name])
+        for kind, prober in record.probers.items():
+            record.probers[kind] = Prober.load(prober.probe, state["probes"][kind])
         record.phase = cast("Phase", state["phase"])
         return record
 
@@ -265,6 +364,7 @@ _PLAIN = (
     "exit_code",
     "running_since",
     "container_id",
+    "unhealthy",
     "digest",
     "times",
 )

@@ -8,20 +8,21 @@ for nothing more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, Literal, TypeAlias, TypeVar
-
 from aciflow.local.groups.container import ContainerRecord
-from aciflow.local.groups.desired import Desired
+from aciflow.local.groups.desired import PROVISIONING_TIMEOUT
+from aciflow.local.groups.group import GroupState
 from aciflow.local.protocol import (
     Action,
     Closed,
     CloseSandbox,
     Exited,
     Observation,
+    Probed,
+    ProbeKind,
     Pulled,
     PullFailed,
     PullStarted,
+    RunProbe,
     SandboxFailed,
     SandboxReady,
     StartContainer,
@@ -34,95 +35,8 @@ from aciflow.local.protocol import (
 __all__ = ["PROVISIONING_TIMEOUT", "GroupMachine"]
 
 
-PROVISIONING_TIMEOUT = 1800.0
-"""Seconds; ACI's ``provisioningTimeoutInSeconds``."""
-
-_Intent: TypeAlias = Literal["run", "stop", "restart", "close", "closed"]
-_Sandbox: TypeAlias = Literal["none", "opening", "ready", "failed"]
-_O = TypeVar("_O")
-
-
-class GroupMachine:
-    """
-    One incarnation of a group, from its acceptance until nothing of it is left.
-
-    Attributes:
-        uid: The incarnation's name towards the runtime.
-        ip: Its address, once it has one.
-        mapped: Ports that are reached elsewhere than on ``ip``: port to (host, port).
-        accepted: When the request that began the present cycle was accepted.
-        cycle: 1 after the PUT, one more after each start or restart.
-        failure: Why provisioning failed, in words, or ``None``.
-    """
-
-    def __init__(self, uid: str, desired: Desired, now: float) -> None:
-        self.uid = uid
-        self.desired = desired
-        self.ip: str | None = None
-        self.mapped: dict[int, tuple[str, int]] = {}
-        self.accepted = now
-        self.cycle = 0
-        self.failure: str | None = None
-        self.failure_event: dict[str, Any] | None = None
-        self._sandbox: _Sandbox = "none"
-        self._intent: _Intent = "run"
-        self._seen = False  # anything at all was observed in this cycle
-        self.init = [ContainerRecord(run=run) for run in desired.init]
-        self.main = [ContainerRecord(run=run) for run in desired.main]
-
-    # --- what it shows ---------------------------------------------------------------------
-
-    @property
-    def closing(self) -> bool:
-        """It is being deleted."""
-        return self._intent in ("close", "closed")
-
-    @property
-    def closed(self) -> bool:
-        """Nothing of it is left in the runtime."""
-        return self._intent == "closed"
-
-    @property
-    def provisioning_state(self) -> str:
-        """ARM's ``provisioningState``: ``Pending``, ``Creating``, ``Succeeded`` or ``Failed``."""
-        if self.failure is not None:
-            return "Failed"
-        if self._intent == "stop" or all(record.started_once for record in self.main):
-            return "Pending" if self._intent == "restart" else "Succeeded"
-        return "Creating" if self._seen and self._intent == "run" else "Pending"
-
-    @property
-    def settled(self) -> bool:
-        """No operation is under way; ACI refuses to begin another before."""
-        return self.provisioning_state in ("Succeeded", "Failed")
-
-    @property
-    def state(self) -> str:
-        """The group's ``instanceView.state``."""
-        if self._intent == "stop" and not any(record.active for record in self._all()):
-            return "Stopped"
-        if self.failure is not None:
-            return "Failed"
-        if not any(record.started_once for record in self.main):
-            return "Pending"
-        if all(record.terminated for record in self.main):
-            ok = all(record.exit_code == 0 for record in self.main)
-            return "Succeeded" if ok else "Failed"
-        return "Running"
-
-    @property
-    def next_wake(self) -> float | None:
-        """When :meth:`wake` has something to do, if nothing is observed before."""
-        if self._intent != "run":
-            return None
-        times = [record.retry_at for record in self._all() if record.retry_at is not None]
-        if self.failure is None and self.provisioning_state != "Succeeded":
-            times.append(self.accepted + PROVISIONING_TIMEOUT)
-        return min(times, default=None)
-
-    def find(self, container: str) -> ContainerRecord | None:
-        """The container of that name; names are unique in a group."""
-        return next((record for record in self._all() if record.run.name == container), None)
+class GroupMachine(GroupState):
+    """One incarnation of a group, and what is to be done about it."""
 
     # --- requests --------------------------------------------------------------------------
 
@@ -132,8 +46,10 @@ class GroupMachine:
         self._intent = "run"
         self.accepted = now
         self.cycle += 1
-        self.failure = self.failure_event = None
+        self._forgive()
         self._seen = False
+        if self.doom is not None:  # it will fail: nothing is begun
+            return []
         if self._sandbox in ("none", "failed"):
             self._sandbox = "opening"
             actions.append(self.desired.open(self.uid))
@@ -148,8 +64,7 @@ class GroupMachine:
         """Stop every container; the group keeps its address and its logs."""
         if self.closing or self._intent == "stop":
             return []
-        if self.failure is not None:
-            self.failure = self.failure_event = None
+        self._forgive()
         self._intent = "stop"
         return self._wind_down(now)
 
@@ -161,7 +76,7 @@ class GroupMachine:
             return self.restart(now) if self._intent == "stop" else []
         if self._intent == "run" and not self.settled:
             return []
-        if any(record.phase == "waiting" for record in self.main):
+        if any(record.phase == "waiting" for record in self._all()):
             return []
         return self.begin(now)
 
@@ -171,7 +86,7 @@ class GroupMachine:
             return []
         self._intent = "restart"
         self.accepted = now
-        self.failure = self.failure_event = None
+        self._forgive()
         return [*self._wind_down(now), *self._advance(now)]
 
     def close(self) -> list[Action]:
@@ -181,32 +96,44 @@ class GroupMachine:
         self._intent = "close"
         return [CloseSandbox(uid=self.uid)]
 
+    def fail(self, event: str, message: str, now: float) -> list[Action]:
+        """
+        The service has failed: provisioning ends in ``Failed``, and what runs is stopped.
+
+        Args:
+            event: The name of the group's event (recorded: ``InsufficientCapacity.``, with the stop).
+            message: Of that event, and of the operation's error.
+            now: Seconds since the epoch.
+
+        A group that never gets anywhere has a :attr:`doom` before it begins.
+        """
+        if self.closing or self._intent != "run":
+            return []
+        self.doom = None
+        self._give_up(message, now, event=event)
+        return self._wind_down(now)
+
     # --- time and observations -------------------------------------------------------------
 
     def wake(self, now: float) -> list[Action]:
         """Do what is due at ``now``."""
         if self._intent != "run":
             return []
+        doom = self.doom
+        if doom is not None:
+            return self.fail(doom.event, doom.message, now) if doom.at <= now else []
         actions: list[Action] = []
         for record in self._all():
-            if record.retry_at is None or record.retry_at > now:
-                continue
-            record.retry_at = None
-            if record.phase == "unpulled":
-                record.phase = "pulling"
-                actions.append(self._pull(record))
-            elif record.phase == "waiting":
-                actions.append(self._start(record))
-        if (
-            self.failure is None
-            and self.provisioning_state != "Succeeded"
-            and now >= self.accepted + PROVISIONING_TIMEOUT
-        ):
-            self._fail(
-                f"Container group provisioning has timed out after "
-                f"{PROVISIONING_TIMEOUT / 60:.0f} minutes",
-                now,
-            )
+            actions += self._retry(record, now)
+            actions += [
+                self._probe(record, kind)
+                for kind, prober in record.probers.items()
+                if prober.ask(now)
+            ]
+        limit = self.desired.provisioning_timeout
+        overdue = now >= self.accepted + limit
+        if overdue and self.failure is None and self.provisioning_state != "Succeeded":
+            self._fail(f"Container group provisioning has timed out after {_minutes(limit)}", now)
         return actions
 
     def observe(self, seen: Observation, now: float) -> list[Action]:
@@ -243,7 +170,12 @@ class GroupMachine:
             elif record.phase == "starting":
                 actions.append(self._start_again(record))
             elif record.phase == "stopping":
-                actions.append(StopContainer(uid=self.uid, container=record.run.name))
+                actions.append(self._stop(record))
+            actions += [
+                self._probe(record, kind)
+                for kind, prober in record.probers.items()
+                if prober.asked is not None
+            ]
         return actions
 
     # --- inside ----------------------------------------------------------------------------
@@ -252,7 +184,7 @@ class GroupMachine:
         if isinstance(seen, SandboxFailed):
             if self._sandbox == "opening":
                 self._sandbox = "failed"
-                self._fail(seen.message, seen.at)
+                self._give_up(seen.message, seen.at)
             return
         if self._sandbox == "failed":  # too late: it was given up
             return
@@ -266,7 +198,10 @@ class GroupMachine:
         self, record: ContainerRecord, seen: Observation, now: float
     ) -> list[Action]:
         pulling = record.phase == "pulling"
-        if isinstance(seen, PullStarted) and pulling:
+        if pulling and self.given_up:
+            if isinstance(seen, Pulled | PullFailed):
+                record.phase = "new"
+        elif isinstance(seen, PullStarted) and pulling:
             record.pull_started(seen.at, seen.digest)
         elif isinstance(seen, Pulled) and pulling:
             record.pulled(seen.at, seen.digest)
@@ -274,43 +209,65 @@ class GroupMachine:
             record.pull_failed(seen.at, seen.message)
         elif isinstance(seen, Started) and self._is_start(record, seen.attempt):
             record.started(seen.at, seen.container_id)
-            if self._intent != "run":
+            if self._intent != "run" or self.given_up:
                 record.kill(now)
-                return [StopContainer(uid=self.uid, container=record.run.name)]
+                return [self._stop(record)]
         elif isinstance(seen, StartFailed) and self._is_start(record, seen.attempt):
-            record.start_failed(seen.at, seen.message)
-            self._ended(record, seen.at)
+            self._start_failed(record, seen)
         elif isinstance(seen, Exited) and seen.attempt == record.attempt:
-            if record.phase == "starting":  # Started was lost or overtaken
-                record.started(seen.at, seen.container_id)
-            elif record.phase not in ("running", "stopping"):
-                return []
-            if record.phase == "stopping":
-                record.stopped(seen.at, seen.exit_code)
-            else:
-                record.exited(seen.at, seen.exit_code, oom_killed=seen.oom_killed)
-                self._ended(record, seen.at)
+            self._exited(record, seen)
+        elif isinstance(seen, Probed) and seen.attempt == record.attempt and record.probed(seen):
+            record.kill(now)
+            return [self._stop(record)]
         return []
 
     @staticmethod
     def _is_start(record: ContainerRecord, attempt: int) -> bool:
         return record.phase == "starting" and record.attempt == attempt
 
-    def _ended(self, record: ContainerRecord, at: float) -> None:
-        """A container has ended by itself: apply the restart policy."""
-        if self._intent != "run" or self.failure is not None:
+    def _start_failed(self, record: ContainerRecord, seen: StartFailed) -> None:
+        if not seen.volume:
+            record.start_failed(seen.at, seen.message)
+            self._ended(record, seen.at)
             return
-        if self.desired.comes_back(record.run, record.exit_code):
+        why = f'MountVolume.SetUp failed for volume "{seen.volume}" : {seen.message}'
+        record.mount_failed(seen.at)
+        if self._intent != "run" or self.given_up:
+            record.called_off(seen.at)
+        elif self.desired.restart_policy == "Never":
+            # container-state.md: a group fails by its infrastructure only under this policy.
+            self._give_up(why, seen.at, event="FailedMount")
+        else:
+            self.group_events.add("FailedMount", why, seen.at)
+
+    def _exited(self, record: ContainerRecord, seen: Exited) -> None:
+        if record.phase == "starting":  # Started was lost or overtaken
+            record.started(seen.at, seen.container_id)
+        elif record.phase not in ("running", "stopping"):
+            return
+        if record.phase == "stopping" and self._intent != "run":
+            record.stopped(seen.at, seen.exit_code)
+        else:
+            record.exited(seen.at, seen.exit_code, oom_killed=seen.oom_killed)
+            self._ended(record, seen.at)
+
+    def _ended(self, record: ContainerRecord, at: float) -> None:
+        """A container has ended by itself, or was not healthy: apply the restart policy."""
+        if self._intent != "run" or self.given_up:
+            return
+        if self.desired.comes_back(record.run, record.exit_code, unhealthy=record.unhealthy):
             record.restart_later(at)
-        elif record.run.init and record.exit_code != 0:
+        elif not record.run.init:
+            record.finished(at)
+        elif record.exit_code != 0:
             name, code = record.run.name, record.exit_code
-            self._fail(f"Init container '{name}' has failed with exit code {code}", at)
+            self._give_up(f"Init container '{name}' has failed with exit code {code}", at)
 
     def _advance(self, now: float) -> list[Action]:
         """What can go on now that something has changed."""
         if self._intent == "restart" and not any(record.active for record in self._all()):
             return self.begin(now)
-        if self._intent != "run" or self._sandbox != "ready" or self.failure is not None:
+        if self._intent != "run" or self._sandbox != "ready" or self.given_up:
             return []
         for record in self.init:
             if record.phase == "pulled":
@@ -322,21 +279,37 @@ class GroupMachine:
     def _wind_down(self, now: float) -> list[Action]:
         actions: list[Action] = []
         for record in self._all():
-            record.retry_at = None
             if record.phase == "running":
                 record.kill(now)
-                actions.append(StopContainer(uid=self.uid, container=record.run.name))
-            elif record.phase in ("unpulled", "pulled"):
-                record.phase = "new"
-            elif record.phase == "waiting":
-                record.phase = "ended"
+                actions.append(self._stop(record))
+            else:
+                record.called_off(now)
         return actions
 
-    def _fail(self, message: str, at: float) -> None:
-        self.failure = message
-        self.failure_event = {"name": "Failed", "message": message, "at": at}
+    def _fail(self, message: str, at: float, *, event: str = "Failed") -> None:
+        if self.failure is None:  # the operation keeps its first error
+            self.failure = message
+        self.group_events.add(event, message, at)
+
+    def _give_up(self, message: str, at: float, *, event: str = "Failed") -> None:
+        self._fail(message, at, event=event)
+        self.given_up = True
         for record in self._all():
             record.retry_at = None
+
+    def _forgive(self) -> None:
+        self.failure = None
+        self.given_up = False
+        self.group_events.clear()
+
+    def _retry(self, record: ContainerRecord, now: float) -> list[Action]:
+        if record.retry_at is None or record.retry_at > now:
+            return []
+        record.retry_at = None
+        if record.phase == "unpulled":
+            record.phase = "pulling"
+            return [self._pull(record)]
+        return [self._start(record)] if record.phase == "waiting" else []
 
     def _pull(self, record: ContainerRecord) -> Action:
         return self.desired.pull(self.uid, record.run)
@@ -348,49 +321,21 @@ class GroupMachine:
     def _start_again(self, record: ContainerRecord) -> StartContainer:
         return StartContainer(uid=self.uid, run=record.run, attempt=record.attempt)
 
-    def _all(self) -> Iterator[ContainerRecord]:
-        yield from self.init
-        yield from self.main
+    def _stop(self, record: ContainerRecord) -> StopContainer:
+        return StopContainer(uid=self.uid, container=record.run.name)
 
-    # --- state on disk ---------------------------------------------------------------------
-
-    def dump(self) -> dict[str, Any]:
-        """Everything but what is wanted, as JSON."""
-        return {
-            **{key: getattr(self, attribute) for key, attribute in _PLAIN.items()},
-            "mapped": [[port, host, to] for port, (host, to) in self.mapped.items()],
-            "init": [record.dump() for record in self.init],
-            "main": [record.dump() for record in self.main],
-        }
-
-    @classmethod
-    def load(cls, desired: Desired, state: dict[str, Any]) -> GroupMachine:
-        """The inverse of :meth:`dump`."""
-        machine = cls(state["uid"], desired, state["accepted"])
-        for key, attribute in _PLAIN.items():
-            setattr(machine, attribute, state[key])
-        machine.mapped = {port: (host, to) for port, host, to in state["mapped"]}
-        machine.init = _records(desired.init, state["init"], ContainerRecord.load)
-        machine.main = _records(desired.main, state["main"], ContainerRecord.load)
-        return machine
+    def _probe(self, record: ContainerRecord, kind: ProbeKind) -> RunProbe:
+        prober = record.probers[kind]
+        return RunProbe(
+            uid=self.uid,
+            container=record.run.name,
+            kind=kind,
+            probe=prober.probe,
+            attempt=record.attempt,
+            number=prober.number,
+        )
 
 
-_PLAIN = {
-    "uid": "uid",
-    "ip": "ip",
-    "accepted": "accepted",
-    "cycle": "cycle",
-    "failure": "failure",
-    "failure_event": "failure_event",
-    "sandbox": "_sandbox",
-    "intent": "_intent",
-    "seen": "_seen",
-}
-
-
-def _records(
-    runs: tuple[Any, ...],
-    states: list[dict[str, Any]],
-    load: Callable[[Any, dict[str, Any]], _O],
-) -> list[_O]:
-    return [load(run, state) for run, state in zip(runs, states, strict=True)]
+def _minutes(seconds: float) -> str:
+    minutes, rest = divmod(seconds, 60)
+    return f"{minutes:.0f} minutes" if not rest else f"{seconds:g} seconds"

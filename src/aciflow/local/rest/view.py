@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
+from aciflow.local.groups.events import GroupEvent
 from aciflow.local.groups.machine import GroupMachine
 from aciflow.local.groups.times import ticks, whole_seconds
 
@@ -112,20 +114,18 @@ def _address(
 
 
 def _group_events(machine: GroupMachine) -> list[dict[str, Any]]:
-    failure = machine.failure_event
-    if failure is None:
-        return []
-    stamp = whole_seconds(failure["at"])
-    return [
-        {
-            "count": 1,
-            "firstTimestamp": stamp,
-            "lastTimestamp": stamp,
-            "name": failure["name"],
-            "message": failure["message"],
-            "type": "Warning",
-        }
-    ]
+    return [_group_event(event, whole_seconds) for event in machine.events]
+
+
+def _group_event(event: GroupEvent, stamp: Callable[[float], str]) -> dict[str, Any]:
+    return {
+        "count": event.count,
+        "firstTimestamp": stamp(event.first),
+        "lastTimestamp": stamp(event.last),
+        "name": event.name,
+        "message": event.message,
+        "type": "Warning",
+    }
 
 
 def operation_events(machine: GroupMachine) -> list[dict[str, Any]]:
@@ -133,11 +133,8 @@ def operation_events(machine: GroupMachine) -> list[dict[str, Any]]:
     events = [
         event for record in (*machine.init, *machine.main) for event in record.events.to_arm()
     ]
-    failure = machine.failure_event
-    if failure is not None:
-        stamp = ticks(failure["at"])  # recorded: 7 digits in a failed operation
-        own = _group_events(machine)[0]
-        events.append({**own, "firstTimestamp": stamp, "lastTimestamp": stamp})
+    # Recorded: 7 digits in a failed operation.
+    events += [_group_event(event, ticks) for event in machine.events]
     return events
 
 

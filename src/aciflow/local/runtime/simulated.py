@@ -18,8 +18,10 @@ from typing import Any, Literal
 from attrs import evolve
 
 from aciflow.flow.effects import HttpProbe, ProbeResult, TcpProbe
-from aciflow.local.protocol import Action, Observation, Question
-from aciflow.local.runtime.base import Clock, Report
+from aciflow.local.clock import LocalClock
+from aciflow.local.protocol import Action, Observation, OpenTerminal, Question
+from aciflow.local.runtime.base import Clock, Report, Terminal
+from aciflow.local.runtime.simulated_terminals import NothingRunsHere, SimulatedLog
 from aciflow.local.runtime.simulation import Simulation, Traces, draw_serving_delay
 
 
@@ -33,8 +35,9 @@ class SimulatedRuntime:
     Args:
         traces: Starts to replay: a list of mappings with ``pulling``, ``pulled`` and ``started`` in
             seconds after the group was accepted, and optionally ``exits_after``, ``exit_code``,
-            ``pull_error`` and ``logs``; or a document with such a list under ``starts``. Each group
-            takes the next. ``None`` draws from the distribution that
+            ``pull_error``, ``logs``, ``ready_after`` and ``unhealthy_after`` (see
+            :class:`~aciflow.local.runtime.simulation.Start`); or a document with such a list under
+            ``starts``. Each group takes the next. ``None`` draws from the distribution that
             :mod:`aciflow.local.runtime.simulation` describes.
         seed: For everything that is drawn.
         speed: How many simulated seconds pass in a real one. Only in real time; the times that it
@@ -66,6 +69,7 @@ class SimulatedRuntime:
         self._report: Report | None = None
         self._clock: Clock | None = None
         self._epoch = 0.0
+        self._settable: LocalClock | None = None
         self._thread: threading.Thread | None = None
         self._closed = False
 
@@ -99,6 +103,9 @@ class SimulatedRuntime:
         """Begin to report."""
         self._report, self._clock = report, clock
         self._epoch = clock()
+        self._settable = clock if isinstance(clock, LocalClock) else None
+        if self._settable is not None:
+            self._settable.subscribe(self)
 
     def execute(self, action: Action) -> None:
         """Schedule what comes of an action."""
@@ -114,7 +121,7 @@ class SimulatedRuntime:
                     target=self._run, name="aciflow-simulated", daemon=True
                 )
                 self._thread.start()
-            self._condition.notify()
+            self._condition.notify_all()
 
     def now(self) -> float:
         """Simulated seconds: real ones since the start, times the speed."""
@@ -129,15 +136,73 @@ class SimulatedRuntime:
                 return None
             return self._simulation.serving(ip, port, self.now())
 
+    def terminal(self, wanted: OpenTerminal) -> Terminal:
+        """
+        What exec and attach see of a simulated container.
+
+        No process runs in it: ``exec`` shows a line that says so, and ends. ``attach`` shows what the
+        trace says that it writes, until it ends.
+
+        Raises:
+            LookupError: It does not run.
+        """
+        with self._condition:
+            attempt = self._simulation.runs(wanted.uid, wanted.container, self.now())
+        if attempt is None:
+            raise LookupError(f"container '{wanted.container}' does not run")
+        if wanted.kind == "exec":
+            return NothingRunsHere(wanted)
+        return SimulatedLog(self, wanted, attempt)
+
+    def follow(
+        self, wanted: OpenTerminal, attempt: int, shown: int, given_up: Callable[[], bool]
+    ) -> str:
+        """
+        Wait for more of a container's log than ``shown`` characters.
+
+        Returns:
+            What is new; empty when its run has ended, or the reader has ``given_up``.
+        """
+        with self._condition:
+            while True:
+                now = self.now()
+                text = "".join(self._simulation.written(wanted.uid, wanted.container, now))
+                running = self._simulation.runs(wanted.uid, wanted.container, now) == attempt
+                if len(text) > shown or self._closed or not running or given_up():
+                    return text[shown:]
+                self._condition.wait(1.0)  # whatever happens notifies; rounding may be a hair late
+
     def recover(self, groups: Mapping[str, Mapping[str, Any]]) -> None:
         """Nothing outlives the process of a simulation."""
 
+    def due(self) -> float | None:
+        """When the next thing happens, by the clock; all that is before now has been reported."""
+        with self._condition:
+            return self._heap[0][0] if self._heap else None
+
+    def wake(self) -> None:
+        """The clock was changed."""
+        with self._condition:
+            self._condition.notify_all()
+
+    def settle(self, timeout: float) -> bool:
+        """Wait until all that is due has been reported."""
+        clock = self._clock
+        if clock is None:
+            return True
+        with self._condition:
+            return self._condition.wait_for(
+                lambda: not self._heap or self._closed or self._heap[0][0] > clock(), timeout
+            )
+
     def close(self, *, remove: bool) -> None:  # noqa: ARG002
         """Stop reporting."""
+        if self._settable is not None:
+            self._settable.unsubscribe(self)
         with self._condition:
             self._closed = True
             self._heap.clear()
-            self._condition.notify()
+            self._condition.notify_all()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout=5)
 
@@ -162,10 +227,12 @@ class SimulatedRuntime:
                     return
                 wait = self._heap[0][0] - clock() if self._heap else None
                 if wait is None or wait > 0:
-                    self._condition.wait(wait)
+                    still = self._settable is not None and self._settable.frozen
+                    self._condition.wait(None if still else wait)
                     continue
-                _, _, seen = heapq.heappop(self._heap)
-            report(seen)
+                # Reported before anybody can see that it is not due any more.
+                report(heapq.heappop(self._heap)[2])
+                self._condition.notify_all()
 
 
 class SimulatedProber:

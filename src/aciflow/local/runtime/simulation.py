@@ -6,6 +6,9 @@ recorded Linux starts outside a virtual network, 2021 to 2023 (median [quartiles
 the pull begins 4 [4-5], pull 2 [1-6], from then to the container's start 9 [7-12]. One pull in ten
 is of an image that takes half a minute or more. Nobody recorded how long after its start a
 container serves; ``serving_delay`` states what is assumed.
+
+No process runs: an HTTP probe succeeds once its container serves, a command always, unless the trace
+says otherwise. Volumes of every kind are taken to be there.
 """
 
 from __future__ import annotations
@@ -25,14 +28,17 @@ from aciflow.local.protocol import (
     CloseSandbox,
     Exited,
     ImageAnswer,
+    ListImages,
     Observation,
     OpenSandbox,
+    Probed,
     Pulled,
     PullFailed,
     PullImage,
     PullStarted,
     Question,
     ReadLogs,
+    RunProbe,
     SandboxReady,
     StartContainer,
     Started,
@@ -48,6 +54,9 @@ STOPPING = 0.5
 
 CLOSING = 3.0
 """Seconds that a deletion takes (recorded: 3 to 4)."""
+
+PROBING = 0.005
+"""Seconds that a probe takes."""
 
 RESTARTING = 0.5
 """Seconds from the order to start a container anew to its start, with its image there."""
@@ -69,6 +78,9 @@ class Start:
         exit_code: With which code.
         pull_error: The image cannot be pulled, for this reason.
         logs: What it writes, all at its start.
+        ready_after: Seconds after each start until its readiness probes succeed, whatever they do;
+            ``None``: as soon as it serves.
+        unhealthy_after: Seconds after each start from which its liveness probes fail, or ``None``.
     """
 
     pulling: float
@@ -78,6 +90,8 @@ class Start:
     exit_code: int = 0
     pull_error: str | None = None
     logs: str = ""
+    ready_after: float | None = None
+    unhealthy_after: float | None = None
 
     @classmethod
     def from_trace(cls, trace: Mapping[str, Any]) -> Start:
@@ -90,6 +104,8 @@ class Start:
             exit_code=int(trace.get("exit_code", 0)),
             pull_error=trace.get("pull_error"),
             logs=str(trace.get("logs", "")),
+            ready_after=trace.get("ready_after"),
+            unhealthy_after=trace.get("unhealthy_after"),
         )
 
 
@@ -199,12 +215,16 @@ class Simulation:
             return self._pull(action, group, now)
         if isinstance(action, StartContainer):
             return self._start(action, group, now)
+        if isinstance(action, RunProbe):
+            return self._probe(action, group, now)
         return self._stop(action, group, now)
 
     def answer(self, question: Question) -> Any:
-        """Every image can be had; logs are those of the traces."""
+        """Every image can be had, and none is here; logs are those of the traces."""
         if isinstance(question, ReadLogs):
             return self._read(question)
+        if isinstance(question, ListImages):
+            return ()
         return tuple(ImageAnswer(image=image) for image in question.images)
 
     def serving(self, ip: str, port: int, now: float) -> bool:
@@ -221,6 +241,20 @@ class Simulation:
     def routed(self, ip: str) -> bool:
         """Whether there is anything at an address."""
         return ip in self._by_ip
+
+    def runs(self, uid: str, container: str, now: float) -> int | None:
+        """Which attempt of a container runs at ``now``, if any."""
+        group = self._groups.get(uid)
+        run = group.runs.get(container) if group is not None else None
+        if run is None or not run.started <= now < run.ends:
+            return None
+        return run.attempt
+
+    def written(self, uid: str, container: str, now: float) -> list[str]:
+        """What each start of a container has written until ``now``."""
+        group = self._groups.get(uid)
+        logs = group.logs.get(container, []) if group is not None else []
+        return [text for at, text in logs if at <= now]
 
     def served_since(self, uid: str) -> float | None:
         """When the first of a group's running containers began, or will begin, to serve."""
@@ -341,6 +375,26 @@ class Simulation:
         run.ends = min(run.ends, ends)
         return [(ends, self._exit(action.uid, action.container, ends, 137, run.attempt))]
 
+    def _probe(
+        self, action: RunProbe, group: _Group, now: float
+    ) -> list[tuple[float, Observation]]:
+        run = group.runs.get(action.container)
+        at = now + PROBING
+        if run is None or run.attempt != action.attempt or not run.started <= now or run.ends <= at:
+            return []
+        message = _complaint(action, group, run, at)
+        seen = Probed(
+            uid=action.uid,
+            container=action.container,
+            at=at,
+            kind=action.kind,
+            ok=not message,
+            message=message,
+            attempt=action.attempt,
+            number=action.number,
+        )
+        return [(at, seen)]
+
     @staticmethod
     def _exit(uid: str, container: str, at: float, code: int, attempt: int) -> Exited:
         return Exited(uid=uid, container=container, at=at, exit_code=code, attempt=attempt)
@@ -354,6 +408,25 @@ class Simulation:
         if question.timestamps:
             return "".join(f"{milliseconds(at)} {line}" for at, line in lines)
         return "".join(line for _, line in lines)
+
+
+def _complaint(action: RunProbe, group: _Group, run: _Run, at: float) -> str:
+    """What a probe has to complain of, in the kubelet's words; empty for nothing."""
+    probe, plan = action.probe, group.plan
+    age = at - run.started
+    late = action.kind == "readiness" and plan.ready_after is not None and age < plan.ready_after
+    ill = (
+        action.kind == "liveness"
+        and plan.unhealthy_after is not None
+        and age >= plan.unhealthy_after
+    )
+    if probe.command:
+        return "the command exited with code 1, as its trace says" if late or ill else ""
+    if at < run.serves:
+        where = f"{group.ip}:{probe.port}"
+        url = f"{probe.scheme}://{where}{probe.path}"
+        return f'Get "{url}": dial tcp {where}: connect: connection refused'
+    return "HTTP probe failed with statuscode: 503" if late or ill else ""
 
 
 def _address(number: int) -> str:
