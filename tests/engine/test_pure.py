@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from aciflow.local.protocol import ContainerRun, Mount, PortSpec, RegistryAuth
 from aciflow.local.runtime.engine import pause
-from aciflow.local.runtime.engine.api import _auth_header, _read_version
+from aciflow.local.runtime.engine.api import _auth_header
+from aciflow.local.runtime.engine.client import _read_version
 from aciflow.local.runtime.engine.containers import Place, Restarts, Sandbox, container_body
 from aciflow.local.state import FileLock, Store, private_directory, write_private
 

@@ -1,173 +1,43 @@
-"""
-As much of the Docker Engine API as the runtime needs, over a Unix socket or TCP.
-
-One pooled client for all threads. Versions are negotiated: Debian's engine speaks 1.41, and newer ones
-refuse that.
-"""
+"""As much of the Docker Engine API as the runtime needs."""
 
 from __future__ import annotations
 
 import base64
 import contextlib
 import json
-import socket
-import ssl
-import threading
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import httpx
 
-from attrs import frozen
-
 from aciflow.local.protocol import RegistryAuth
-from aciflow.local.runtime.engine.address import EngineAddress
+from aciflow.local.runtime.engine.client import (
+    EngineClient,
+    EngineError,
+    EngineVersion,
+    Interrupt,
+    Stream,
+)
+from aciflow.local.runtime.engine.hijack import Wire, upgrade
 
 
 __all__ = ["EngineApi", "EngineError", "EngineVersion", "Interrupt", "Stream"]
 
-_NEWEST = (1, 45)
-"""The newest version of the API whose changes were looked at."""
 
-
-class EngineError(Exception):
-    """
-    The engine refused, or did not answer.
-
-    Attributes:
-        status: HTTP status, 0 where there was no answer.
-        message: The engine's own words.
-    """
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
-
-
-@frozen(kw_only=True)
-class EngineVersion:
-    """What an engine is: version of its API, operating system, architecture (Go's names)."""
-
-    api: str
-    os: str
-    arch: str
-    name: str
-    podman: bool = False
-
-
-class Stream:
-    """Lines of JSON, sent as things happen; ``close`` wakes a thread that waits for the next."""
-
-    def __init__(self, response: httpx.Response) -> None:
-        self._response = response
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        try:
-            for line in self._response.iter_lines():
-                if line.strip():
-                    yield json.loads(line)
-        except (httpx.HTTPError, httpx.StreamError, ValueError) as error:
-            raise EngineError(0, f"the engine's stream broke off: {error}") from error
-
-    def close(self) -> None:
-        """End it, from any thread. Closing alone would not wake a ``recv`` in another thread."""
-        network = self._response.extensions.get("network_stream")
-        raw = network.get_extra_info("socket") if network is not None else None
-        if isinstance(raw, socket.socket):
-            with contextlib.suppress(OSError):
-                raw.shutdown(socket.SHUT_RDWR)
-
-
-class Interrupt:
-    """Ends a request from another thread, also before the engine has answered anything."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._socket: socket.socket | None = None
-        self._closed = False
-
-    def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Given to httpx: learns of the connection when it is made."""
-        if event.endswith(
-            ("connect_unix_socket.complete", "connect_tcp.complete", "start_tls.complete")
-        ):
-            with self._lock:
-                self._socket = info["return_value"].get_extra_info("socket")
-            if self._closed:
-                self.close()
-
-    def close(self) -> None:
-        """End the request, or let it end as soon as it begins."""
-        with self._lock:
-            self._closed = True
-            if self._socket is not None:
-                with contextlib.suppress(OSError):
-                    self._socket.shutdown(socket.SHUT_RDWR)
-
-
-class EngineApi:
-    """
-    A client of one engine. Thread-safe.
-
-    Args:
-        address: Where it listens.
-        timeout: Seconds without a byte after which a request fails, unless it says otherwise.
-    """
-
-    def __init__(self, address: EngineAddress, timeout: float = 60.0) -> None:
-        self.address = address
-        limits = httpx.Limits(
-            max_connections=None, max_keepalive_connections=32, keepalive_expiry=60.0
-        )
-        verify: ssl.SSLContext | bool = False
-        base_url = "http://engine"
-        if not address.socket_path:
-            base_url = address.url.replace("tcp://", "http://", 1)
-        if address.certificates and base_url.startswith("https://"):
-            home = Path(address.certificates)
-            verify = ssl.create_default_context(cafile=str(home / "ca.pem"))
-            verify.load_cert_chain(str(home / "cert.pem"), str(home / "key.pem"))
-        # No proxies from the environment, and no CA bundle where there is no TLS: loading one is slow.
-        self._http = httpx.Client(
-            transport=httpx.HTTPTransport(uds=address.socket_path, verify=verify, limits=limits),
-            base_url=base_url,
-            timeout=httpx.Timeout(timeout, connect=5.0),
-            trust_env=False,
-        )
-        self._version: EngineVersion | None = None
-        self._info: dict[str, Any] | None = None
-        self._lock = threading.Lock()
-
-    def close(self) -> None:
-        """Close all connections."""
-        self._http.close()
-
-    # --- what it is -----------------------------------------------------------------------
-
-    @property
-    def version(self) -> EngineVersion:
-        """Asked for once."""
-        if self._version is None:
-            with self._lock:
-                if self._version is None:
-                    self._version = _read_version(self._send("GET", "/version").json())
-        return self._version
-
-    def info(self) -> dict[str, Any]:
-        """What ``/info`` says of the machine, asked for once."""
-        found = self._info
-        if found is None:
-            found = self._info = dict(self.request("GET", "/info").json())
-        return found
+class EngineApi(EngineClient):
+    """What the runtime asks of one engine. Thread-safe."""
 
     # --- images ---------------------------------------------------------------------------
 
     def inspect_image(self, reference: str) -> dict[str, Any] | None:
         """An image that is on the engine, or ``None``."""
         return self._inspect(f"/images/{reference}/json")
+
+    def images(self) -> list[dict[str, Any]]:
+        """The images on the engine, without those between the layers."""
+        found: list[dict[str, Any]] = self.request("GET", "/images/json").json()
+        return found
 
     def distribution(self, reference: str, auth: RegistryAuth | None) -> dict[str, Any]:
         """What a registry says of an image, without pulling it."""
@@ -224,9 +94,10 @@ class EngineApi:
 
     # --- containers -----------------------------------------------------------------------
 
-    def create(self, name: str, body: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
-        """Create a container; returns its id and the engine's warnings."""
-        reply = self.request("POST", "/containers/create", params={"name": name}, body=body).json()
+    def create(self, name: str | None, body: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
+        """Create a container, unless named by the engine; returns its id and the engine's warnings."""
+        params = {} if name is None else {"name": name}
+        reply = self.request("POST", "/containers/create", params=params, body=body).json()
         return str(reply["Id"]), tuple(reply.get("Warnings") or ())
 
     def start(self, container: str) -> None:
@@ -261,9 +132,27 @@ class EngineApi:
         """Unpack an archive below ``path``, also in a container that was never started."""
         self.request("PUT", f"/containers/{container}/archive", params={"path": path}, content=tar)
 
+    def create_exec(self, container: str, body: Mapping[str, Any]) -> str:
+        """Describe a process to be started in a running container; returns its id."""
+        return str(self.request("POST", f"/containers/{container}/exec", body=body).json()["Id"])
+
+    def start_exec(self, exec_id: str, body: Mapping[str, Any]) -> Wire:
+        """Start such a process; returns the connection to it. What it cannot start, it says there."""
+        path = f"/v{self.version.api}/exec/{exec_id}/start"
+        return upgrade(self.address, path, body)
+
+    def inspect_exec(self, exec_id: str) -> dict[str, Any] | None:
+        """Such a process, or ``None`` if it, or its container, is not there any more."""
+        return self._inspect(f"/exec/{exec_id}/json")
+
+    def resize_exec(self, exec_id: str, rows: int, columns: int) -> None:
+        """Give its terminal another size."""
+        params = {"h": str(rows), "w": str(columns)}
+        self.request("POST", f"/exec/{exec_id}/resize", params=params)
+
     @contextlib.contextmanager
     def logs(
-        self, container: str, *, tail: int | None, timestamps: bool
+        self, container: str, *, tail: int | None, timestamps: bool = False
     ) -> Iterator[Iterator[bytes]]:
         """The raw bytes of a container's output, framed unless it has a terminal."""
         params = {"stdout": "1", "stderr": "1", "timestamps": "1" if timestamps else "0"}
@@ -273,6 +162,21 @@ class EngineApi:
                 yield response.iter_raw()
             except httpx.HTTPError as error:
                 raise EngineError(0, str(error)) from error
+
+    @contextlib.contextmanager
+    def follow(self, container: str, since: str | None) -> Iterator[httpx.Response]:
+        """
+        A container's output until it ends.
+
+        Args:
+            container: Which.
+            since: Seconds since the epoch by the engine's clock, to the nanosecond; ``None``: all of it.
+        """
+        params = {"stdout": "1", "stderr": "1", "follow": "1"}
+        if since is not None:
+            params["since"] = since
+        with self._open("GET", f"/containers/{container}/logs", params=params) as response:
+            yield response
 
     # --- networks and volumes -------------------------------------------------------------
 
@@ -293,151 +197,6 @@ class EngineApi:
         """Remove a volume, if it is there."""
         self._remove(f"/volumes/{name}", {"force": "1"})
 
-    # --- how ------------------------------------------------------------------------------
-
-    def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Any = None,
-        body: Any = None,
-        content: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
-        timeout: float | None = None,
-    ) -> httpx.Response:
-        """
-        One request at the negotiated version.
-
-        Raises:
-            EngineError: The engine refused, or did not answer.
-        """
-        return self._send(
-            method,
-            f"/v{self.version.api}{path}",
-            params=params,
-            body=body,
-            content=content,
-            headers=headers,
-            timeout=timeout,
-        )
-
-    @contextlib.contextmanager
-    def stream(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Any = None,
-        headers: Mapping[str, str] | None = None,
-        timeout: float | None = None,
-        extensions: Mapping[str, Any] | None = None,
-    ) -> Iterator[Stream]:
-        """Lines of JSON as they come; ``timeout`` is how long the engine may be silent, in seconds."""
-        with self._open(
-            method, path, params=params, headers=headers, timeout=timeout, extensions=extensions
-        ) as response:
-            yield Stream(response)
-
-    @contextlib.contextmanager
-    def _open(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Any = None,
-        headers: Mapping[str, str] | None = None,
-        timeout: float | None = None,
-        extensions: Mapping[str, Any] | None = None,
-    ) -> Iterator[httpx.Response]:
-        request = self._http.build_request(
-            method,
-            f"/v{self.version.api}{path}",
-            params=params,
-            headers=headers,
-            timeout=httpx.Timeout(timeout, connect=5.0),
-            extensions=dict(extensions or {}),
-        )
-        try:
-            response = self._http.send(request, stream=True)
-        except httpx.HTTPError as error:
-            raise _unreachable(self.address, error) from error
-        try:
-            if response.is_error:
-                response.read()
-                raise _refusal(response)
-            yield response
-        finally:
-            response.close()
-
-    def _send(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Any = None,
-        body: Any = None,
-        content: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
-        timeout: float | None = None,
-    ) -> httpx.Response:
-        if body is not None:
-            content = json.dumps(body, separators=(",", ":")).encode()
-        sent = dict(headers or {})
-        if content is not None:
-            sent["content-type"] = "application/json" if body is not None else "application/x-tar"
-        try:
-            response = self._http.request(
-                method,
-                path,
-                params=params,
-                content=content,
-                headers=sent,
-                timeout=httpx.USE_CLIENT_DEFAULT if timeout is None else timeout,
-            )
-        except httpx.HTTPError as error:
-            raise _unreachable(self.address, error) from error
-        if response.is_error:
-            raise _refusal(response)
-        return response
-
-    def _inspect(self, path: str) -> dict[str, Any] | None:
-        try:
-            found: dict[str, Any] = self.request("GET", path).json()
-        except EngineError as error:
-            if error.status == 404:
-                return None
-            raise
-        return found
-
-    def _remove(self, path: str, params: Mapping[str, str]) -> None:
-        try:
-            self.request("DELETE", path, params=params)
-        except EngineError as error:
-            # 409: somebody else is removing it just now.
-            if error.status == 404 or (error.status == 409 and "in progress" in error.message):
-                return
-            raise
-
-
-def _read_version(body: Mapping[str, Any]) -> EngineVersion:
-    theirs = _number(str(body.get("ApiVersion", "1.41")))
-    oldest = _number(str(body.get("MinAPIVersion") or "1.12"))
-    api = max(min(theirs, _NEWEST), oldest)
-    components = [str(part.get("Name", "")) for part in body.get("Components") or ()]
-    return EngineVersion(
-        api=f"{api[0]}.{api[1]}",
-        os=str(body.get("Os", "linux")),
-        arch=str(body.get("Arch", "amd64")),
-        name=f"{components[0] if components else 'Engine'} {body.get('Version', '')}".strip(),
-        podman=any("podman" in name.lower() for name in components),
-    )
-
-
-def _number(version: str) -> tuple[int, int]:
-    major, _, minor = version.partition(".")
-    return int(major), int(minor.partition(".")[0] or 0)
-
 
 def _auth_header(auth: RegistryAuth | None) -> dict[str, str]:
     if auth is None:
@@ -452,15 +211,3 @@ def _auth_header(auth: RegistryAuth | None) -> dict[str, str]:
 
 def _label_filter(labels: Sequence[str]) -> str:
     return json.dumps({"label": list(labels)})
-
-
-def _refusal(response: httpx.Response) -> EngineError:
-    try:
-        message = str(response.json()["message"])
-    except (ValueError, KeyError, TypeError):
-        message = response.text.strip() or f"HTTP {response.status_code}"
-    return EngineError(response.status_code, message)
-
-
-def _unreachable(address: EngineAddress, error: Exception) -> EngineError:
-    return EngineError(0, f"the container engine at {address.url} does not answer: {error}")

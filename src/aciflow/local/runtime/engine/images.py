@@ -9,12 +9,14 @@ from typing import Any, Literal
 
 from aciflow.local.protocol import ImageAnswer, RegistryAuth
 from aciflow.local.runtime.engine.api import EngineApi, EngineError
+from aciflow.local.runtime.engine.containers import ENDPOINT
 
 
 __all__ = [
     "Lookups",
     "auth_for",
     "digest_of",
+    "names",
     "platform_problem",
     "resolve",
     "server_of",
@@ -150,6 +152,19 @@ def _resolve_one(lookups: Lookups, image: str, auth: RegistryAuth | None) -> Ima
             f"image '{image}' is for {offered}, and this engine runs {here.os}/{here.arch}",
         )
     return ImageAnswer(image=image, digest=(there.get("Descriptor") or {}).get("digest"))
+
+
+def names(api: EngineApi) -> tuple[str, ...]:
+    """The names of the engine's images, sorted; without aciflow's own."""
+    return tuple(
+        sorted(
+            name
+            for image in api.images()
+            if ENDPOINT not in (image.get("Labels") or {})
+            for name in image.get("RepoTags") or ()
+            if "<none>" not in name
+        )
+    )
 
 
 def _denied(message: str) -> bool:

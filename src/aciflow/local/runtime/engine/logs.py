@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 
 from aciflow.local.runtime.engine.api import EngineApi, EngineError
 
 
-__all__ = ["LIMIT", "last_bytes", "read", "unframe"]
+__all__ = ["LIMIT", "end", "last_bytes", "read", "unframe"]
 
 LIMIT = 4 * 1024 * 1024
 """ACI returns at most 4 MB of a running container's log (reference, 2.5)."""
+
+_FRACTION = re.compile(r"\.(\d{1,9})")
 
 
 def unframe(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -84,3 +89,22 @@ def read(api: EngineApi, containers: Sequence[str], *, tail: int | None, timesta
             older += "\n"
         text = older + text
     return text
+
+
+def end(api: EngineApi, container: str) -> str | None:
+    """
+    The first moment that a container's output so far does not reach, by the engine's clock.
+
+    Whoever begins to follow "now" would miss what is written until the engine has begun.
+
+    Returns:
+        Seconds since the epoch, to the nanosecond; ``None`` where there is no output yet.
+    """
+    with api.logs(container, tail=1, timestamps=True) as chunks:
+        last = b"".join(unframe(chunks)).partition(b" ")[0].decode("ascii", "replace")
+    if not last:
+        return None
+    fraction = _FRACTION.search(last)
+    seconds = int(datetime.fromisoformat(_FRACTION.sub("", last)).timestamp())
+    nanoseconds = seconds * 10**9 + int(fraction[1].ljust(9, "0") if fraction else 0) + 1
+    return f"{nanoseconds // 10**9}.{nanoseconds % 10**9:09}"

@@ -12,22 +12,20 @@ import struct
 import tarfile
 
 
-__all__ = ["CHANGES", "elf", "image_tar", "pack"]
+__all__ = ["CHANGES", "elf", "executable", "image_tar", "pack"]
 
 
 _BASE = 0x400000
 _HEADERS = 64 + 56
+_MACHINES = {"amd64": 62, "arm64": 183}
 _CODE = {
     # again: mov eax, 34 (pause); syscall; jmp again
-    "amd64": (62, bytes.fromhex("b822000000 0f05 ebf7")),
+    "amd64": bytes.fromhex("b822000000 0f05 ebf7"),
     # again: x0..x3 = 0; mov x8, #73 (ppoll); svc #0; b again
-    "arm64": (
-        183,
-        struct.pack(
-            "<7I",
-            *(0xD2800000, 0xD2800001, 0xD2800002, 0xD2800003),
-            *(0xD2800928, 0xD4000001, 0x17FFFFFA),
-        ),
+    "arm64": struct.pack(
+        "<7I",
+        *(0xD2800000, 0xD2800001, 0xD2800002, 0xD2800003),
+        *(0xD2800928, 0xD4000001, 0x17FFFFFA),
     ),
 }
 
@@ -42,14 +40,23 @@ def elf(arch: str) -> bytes:
     Raises:
         ValueError: There is no code for this architecture.
     """
-    if arch not in _CODE:
+    return executable(arch, _CODE.get(arch, b""))
+
+
+def executable(arch: str, code: bytes) -> bytes:
+    """
+    A static executable of some machine code, for ``amd64`` or ``arm64``.
+
+    Raises:
+        ValueError: There is no code for this architecture.
+    """
+    if arch not in _MACHINES:
         raise ValueError(f"no pause program for architecture {arch}")
-    machine, code = _CODE[arch]
     size = _HEADERS + len(code)
     ident = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
     header = struct.pack(
         "<16sHHIQQQIHHHHHH",
-        *(ident, 2, machine, 1, _BASE + _HEADERS, 64, 0, 0, 64, 56, 1, 64, 0, 0),
+        *(ident, 2, _MACHINES[arch], 1, _BASE + _HEADERS, 64, 0, 0, 64, 56, 1, 64, 0, 0),
     )
     segment = struct.pack("<IIQQQQQQ", 1, 5, 0, _BASE, _BASE, size, size, 0x1000)
     return header + segment + code

@@ -15,8 +15,10 @@ from aciflow.errors import EngineUnavailableError
 from aciflow.local.protocol import (
     Action,
     CloseSandbox,
+    ListImages,
     Observation,
     OpenSandbox,
+    OpenTerminal,
     PullImage,
     Question,
     ReadLogs,
@@ -25,14 +27,19 @@ from aciflow.local.protocol import (
     StartFailed,
     StopContainer,
 )
+from aciflow.local.runtime.base import Terminal
 from aciflow.local.runtime.engine import images, leases, logs, recovery
 from aciflow.local.runtime.engine.address import EngineAddress, require_engine
 from aciflow.local.runtime.engine.addresses import Addresses, Mode
 from aciflow.local.runtime.engine.api import EngineApi, EngineError
+from aciflow.local.runtime.engine.containers import group_labels
 from aciflow.local.runtime.engine.groups import Group, Member
+from aciflow.local.runtime.engine.ownimage import OwnImage
 from aciflow.local.runtime.engine.pulling import Pulls
 from aciflow.local.runtime.engine.roster import Roster
 from aciflow.local.runtime.engine.sandbox import Sandboxes
+from aciflow.local.runtime.engine.signals import Signals
+from aciflow.local.runtime.engine.terminals import Terminals, is_ours
 from aciflow.local.runtime.engine.watcher import ExitWatcher
 from aciflow.local.runtime.engine.whereabouts import Whereabouts
 
@@ -60,6 +67,8 @@ class EngineRuntime:
     _sandboxes: Sandboxes
     _lookups: images.Lookups
     _pulls: Pulls
+    _signals: Signals
+    _terminals: Terminals
     _whereabouts: Whereabouts
     _workers: Workers
     _pullers: Workers  # a slow registry must not hold up what needs none
@@ -114,7 +123,10 @@ class EngineRuntime:
         self._lookups = images.Lookups(api)
         self._pulls = Pulls(self._lookups, self._roster.tell_of, clock)
         self._addresses = Addresses(api, self._wanted)
-        self._sandboxes = Sandboxes(api, self.endpoint_id, self._addresses)
+        image = OwnImage(api, self.endpoint_id)
+        self._sandboxes = Sandboxes(api, self.endpoint_id, self._addresses, image)
+        self._signals = Signals(api, image)
+        self._terminals = Terminals(api, self._roster, self._hang_up)
         self._whereabouts = Whereabouts(self._roster, self._sandboxes, api.address.host, clock)
         self._workers = Workers(_THREADS, "aciflow-engine")
         self._pullers = Workers(_THREADS, "aciflow-engine-pull")
@@ -144,6 +156,7 @@ class EngineRuntime:
         self._closed = True
         self._roster.silence()
         self._pulls.cut()
+        self._terminals.close()
         with self._roster.changed:
             self._roster.changed.wait_for(lambda: self._working == 0, timeout=60)
         self._watcher.close()
@@ -205,9 +218,37 @@ class EngineRuntime:
                     del attempts[member.name]
         for member in group.members.values():
             self._roster.check(group, member)
+            if member.state == "running":
+                self._submit(partial(self._hang_up_left, group, member), group)
         for name, (attempt, container_id) in attempts.items():  # not there any more
             lost = Member(name=name, attempt=attempt, id=container_id)
             self._roster.tell_exit(group, lost)
+
+    # --- terminals ------------------------------------------------------------------------
+
+    def terminal(self, wanted: OpenTerminal) -> Terminal:
+        """
+        Open a terminal.
+
+        Raises:
+            EngineUnavailableError: The engine does not answer, or this runtime has ended.
+            LookupError: The container does not run.
+        """
+        if not self._alive:
+            raise EngineUnavailableError("this local endpoint is closed")
+        return self._terminals.open(wanted)
+
+    def _hang_up(self, exec_id: str, group: Group) -> None:
+        labels = group_labels(self.endpoint_id, group.uid, group.resource_id)
+        self._submit(partial(self._signals.hang_up, exec_id, labels), group)
+
+    def _hang_up_left(self, group: Group, member: Member) -> None:
+        """Nobody holds the terminals of an earlier process any more."""
+        with contextlib.suppress(EngineError):
+            found = self._api.inspect(member.id) or {}
+            for exec_id in found.get("ExecIDs") or ():
+                if is_ours(self._api.inspect_exec(exec_id) or {}):
+                    self._hang_up(exec_id, group)
 
     # --- actions --------------------------------------------------------------------------
 
@@ -235,9 +276,13 @@ class EngineRuntime:
 
     def answer(self, question: Question) -> Any:
         """Look images up, or read a log."""
-        if isinstance(question, ResolveImages):
-            return images.resolve(self._lookups, question.images, question.auths)
-        return self._read_logs(question)
+        match question:
+            case ResolveImages():
+                return images.resolve(self._lookups, question.images, question.auths)
+            case ListImages():
+                return images.names(self._api)
+            case ReadLogs():
+                return self._read_logs(question)
 
     def _submit(
         self,

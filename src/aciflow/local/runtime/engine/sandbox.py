@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 
 from collections.abc import Mapping
@@ -15,7 +14,6 @@ from aciflow.local.runtime.engine import pause
 from aciflow.local.runtime.engine.addresses import Addresses
 from aciflow.local.runtime.engine.api import EngineApi, EngineError
 from aciflow.local.runtime.engine.containers import (
-    ENDPOINT,
     Sandbox,
     container_body,
     container_name,
@@ -25,6 +23,7 @@ from aciflow.local.runtime.engine.containers import (
     volume_name,
 )
 from aciflow.local.runtime.engine.groups import Group, Member
+from aciflow.local.runtime.engine.ownimage import OwnImage
 
 
 __all__ = ["Sandboxes"]
@@ -47,19 +46,16 @@ class Sandboxes:
         api: The engine.
         endpoint_id: For labels and names.
         addresses: Where groups can live.
+        image: What pause containers are made of.
     """
 
-    def __init__(self, api: EngineApi, endpoint_id: str, addresses: Addresses) -> None:
+    def __init__(
+        self, api: EngineApi, endpoint_id: str, addresses: Addresses, image: OwnImage
+    ) -> None:
         self._api = api
         self._endpoint_id = endpoint_id
         self._addresses = addresses
-        self._image_lock = threading.Lock()
-        self._image_made = False
-
-    @property
-    def image(self) -> str:
-        """The pause image of this endpoint."""
-        return f"aciflow-pause:{self._endpoint_id[:8]}"
+        self._image = image
 
     def open(self, group: Group, action: OpenSandbox) -> dict[int, tuple[str, int]]:
         """
@@ -114,9 +110,9 @@ class Sandboxes:
         return found is not None and wanted is not None and IPv4Address(found) < IPv4Address(wanted)
 
     def _pause(self, group: Group, sandbox: Sandbox, number: int | None = None) -> str:
-        self._ensure_image()
+        self._image.ensure()
         labels = group_labels(self._endpoint_id, group.uid, group.resource_id)
-        body = pause_body(sandbox, self.image, labels)
+        body = pause_body(sandbox, self._image.name, labels)
         made, _ = self._create(container_name(group.uid, "pause", number), body)
         try:
             self._start(made)
@@ -201,16 +197,6 @@ class Sandboxes:
                 time.sleep(0.1)
             else:
                 return
-
-    def _ensure_image(self) -> None:
-        with self._image_lock:
-            if self._image_made or self._api.inspect_image(self.image) is not None:
-                self._image_made = True
-                return
-            changes = (*pause.CHANGES, f"LABEL {ENDPOINT}={self._endpoint_id}")
-            tar = pause.image_tar(self._api.version.arch)
-            self._api.import_image(tar, self.image, changes)
-            self._image_made = True
 
     def _mapped(self, container: str) -> dict[int, tuple[str, int]]:
         found = self._api.inspect(container) or {}
