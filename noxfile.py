@@ -94,6 +94,16 @@ def _need_engine(session: nox.Session) -> None:
         session.warn(f"{error}\nWhat needs it is skipped.")
 
 
+def _need_az(session: nox.Session) -> None:
+    """In CI the Azure CLI; elsewhere it is used if it is there."""
+    if not CI:
+        return
+    try:
+        session.env["ACIFLOW_AZ"] = str(machine.azure_cli())
+    except machine.MissingError as error:
+        session.error(str(error))
+
+
 @nox.session
 def demo(session: nox.Session) -> None:
     """Launch a web server with a public address on the local endpoint; `-- IMAGE` for another."""
@@ -126,6 +136,7 @@ def tests(session: nox.Session) -> None:
     """All tests, and complete coverage of what is pure; `-- ARGUMENTS` go to pytest."""
     _install(session, "tests", "notebook", "typing")
     _need_engine(session)
+    _need_az(session)
     if session.posargs:
         session.run("pytest", *session.posargs)
         return

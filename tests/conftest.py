@@ -1,7 +1,7 @@
 """
 What every test gets: a state directory of its own, no Azure account, and nothing left behind.
 
-Tests marked ``engine`` or ``corpus`` are skipped on a machine that lacks it, with the remedy. Where
+Tests marked ``engine``, ``az`` or ``corpus`` are skipped on a machine that lacks it, with the remedy. Where
 ``CI=true`` they fail instead: there, a test that did not run would be a test that nobody noticed.
 """
 
@@ -20,6 +20,7 @@ from typing import NoReturn
 
 import pytest
 
+from tests.azure_cli import NO_AZ, find_az
 from tests.images import WEB, Engine, find_engine, left_by
 from tests.registry import NO_REGISTRY, Registry, running
 
@@ -32,6 +33,9 @@ NO_ENGINE = (
     "(Debian, as root: apt-get install docker.io; dockerd &)"
 )
 NO_CORPUS = "no corpus of recordings at {}; set ACIFLOW_CORPUS to where it is"
+
+AZ = find_az()
+"""Looked for now: tests see no ACIFLOW_AZ."""
 
 _numbers = itertools.count()
 
@@ -64,6 +68,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip, or in CI fail, what this machine cannot run."""
     if item.get_closest_marker("engine") and _Engine.get() is None:
         _missing(NO_ENGINE)
+    if item.get_closest_marker("az"):
+        if AZ is None:
+            _missing(NO_AZ)
+        if _Engine.get() is None:
+            _missing(NO_ENGINE)
     if item.get_closest_marker("corpus") and not _corpus().is_dir():
         _missing(NO_CORPUS.format(_corpus()))
 
@@ -123,6 +132,14 @@ def _remove(engine: Engine, state: Path) -> None:
 def corpus() -> Path:
     """The folder of recordings; for tests marked ``corpus``."""
     return _corpus()
+
+
+@pytest.fixture(scope="session")
+def az_program() -> Path:
+    """The Azure CLI; for tests marked ``az``."""
+    if AZ is None:
+        _missing(NO_AZ)
+    return AZ
 
 
 @pytest.fixture(scope="session")
