@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from aciflow.arm.aio_gateway import AsyncGateway
     from aciflow.books import Live, Use
     from aciflow.drivers.aio import AsyncDriver
-    from aciflow.flow.effects import Env, Flow, Operation
+    from aciflow.flow.effects import ArmCall, ArmReply, Env, Exec, Flow, Operation
     from aciflow.flow.handle import View
     from aciflow.flow.ids import GroupRef
     from aciflow.flow.lines import LogCursor, LogLine
@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     )
     from aciflow.probes import AsyncNetworkProber, ThreadedProber
     from aciflow.ready import Ready
+    from aciflow.sessions.aio import AsyncSessions
+    from aciflow.sessions.values import ExecResult
 
 
 __all__ = ["AsyncClient", "get", "launch", "run"]
@@ -356,7 +358,18 @@ class AsyncClient:
         if self._prober is None:
             simulated = self._core.simulated_prober()
             self._prober = ThreadedProber(simulated) if simulated else AsyncNetworkProber()
-        return AsyncDriver(arm=self._gateway, prober=self._prober, ledger=self._core.ledger)
+        return AsyncDriver(
+            arm=self._gateway,
+            prober=self._prober,
+            ledger=self._core.ledger,
+            execute=partial(self._execute, self._gateway),
+        )
+
+    async def _execute(self, gateway: AsyncGateway, what: Exec) -> ExecResult:
+        """A flow's own exec: asked for once, since the flow sees to retries."""
+        from aciflow.sessions.aio import AsyncSessions  # where a flow waits for a command
+
+        return await AsyncSessions(gateway.perform, self._core.target).execute(what)
 
     async def _run(self, make: Callable[[Env], Flow[R]], on_phase: Any = None) -> R:
         return await self._driver().run(make, on_phase)
@@ -393,6 +406,19 @@ class AsyncClient:
         from aciflow.flow.handle import logs
 
         return await self._run(lambda env: logs(env, ref, container, tail))
+
+    def _sessions(self) -> AsyncSessions:
+        from aciflow.flow.retry import retrying
+        from aciflow.sessions.aio import AsyncSessions
+
+        async def perform(call: ArmCall) -> ArmReply:
+            reply: ArmReply = await self._run(
+                lambda env: retrying(env, call, deadline=env.clock.now() + call.timeout)
+            )
+            return reply
+
+        self._core.books.check_open()
+        return AsyncSessions(perform, self._core.target)
 
     async def _follow(
         self, ref: GroupRef, container: str, cursor: LogCursor

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from aciflow.model import ContainerGroupSpec
     from aciflow.options import ImageLaunch, RunShape, SpecLaunch
     from aciflow.ready import Ready
+    from aciflow.sessions.live import AsyncSession
+    from aciflow.sessions.values import ExecResult
 
 
 __all__ = ["AsyncContainerGroup", "AsyncResourceGroup"]
@@ -88,6 +90,34 @@ class AsyncContainerGroup(GroupHandle):
             for line in lines:
                 if since is None or line.at is None or line.at >= since:
                     yield line
+
+    async def exec(
+        self, argv: Sequence[str], *, container: str | None = None, timeout: float | None = None
+    ) -> ExecResult:
+        """
+        Run a command in a container, to its end; see :meth:`aciflow.ContainerGroup.exec`.
+
+        Args:
+            argv: The command and its arguments; no shell looks at them.
+            container: Default: the first.
+            timeout: Seconds that it may take.
+        """
+        ref, name = self._there(), self._container(container)
+        what = self._core.command(ref, self._state, name, argv, timeout)
+        return await self._client._sessions().execute(what)
+
+    async def attach(self, *, container: str | None = None) -> AsyncSession:
+        """
+        What a container writes from now on; see :meth:`aciflow.ContainerGroup.attach`.
+
+        ``async with await group.attach() as session: async for text in session: ...``
+
+        Args:
+            container: Default: the first.
+        """
+        from aciflow.sessions.live import AsyncSession
+
+        return AsyncSession(await self._client._sessions().open(self._wanted("attach", container)))
 
     async def start(self) -> AsyncContainerGroup:
         """Start it again after :meth:`stop`; its address may be another one."""

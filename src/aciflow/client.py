@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from aciflow.books import Live, Use
     from aciflow.core import Core
-    from aciflow.flow.effects import Env, Flow, Operation
+    from aciflow.flow.effects import ArmCall, ArmReply, Env, Flow, Operation
     from aciflow.flow.handle import View
     from aciflow.flow.ids import GroupRef
     from aciflow.flow.lines import LogCursor, LogLine
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         SpecLaunchVia,
     )
     from aciflow.ready import Ready
+    from aciflow.sessions.sync import Sessions
 
 
 __all__ = ["Client", "Usage", "get", "launch", "run"]
@@ -369,6 +370,19 @@ class Client:
         from aciflow.flow.handle import logs
 
         return self._run(lambda env: logs(env, ref, container, tail))
+
+    def _sessions(self) -> Sessions:
+        from aciflow.flow.retry import retrying
+        from aciflow.sessions.sync import Sessions
+
+        def perform(call: ArmCall) -> ArmReply:
+            reply: ArmReply = self._run(
+                lambda env: retrying(env, call, deadline=env.clock.now() + call.timeout)
+            )
+            return reply
+
+        self._core.books.check_open()
+        return Sessions(perform, self._core.target)
 
     def _follow(
         self, ref: GroupRef, container: str, cursor: LogCursor

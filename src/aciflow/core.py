@@ -15,7 +15,8 @@ import sys
 import threading
 import weakref
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
@@ -29,6 +30,7 @@ from aciflow.errors import (
     ValidationError,
 )
 from aciflow.flow import pace as paces
+from aciflow.flow.effects import Exec
 from aciflow.flow.ids import GroupRef, ResourceGroupRef
 from aciflow.flow.launch import LAUNCH_TAG, OWNER_TAG, LaunchRequest
 from aciflow.flow.lines import LogLine
@@ -48,6 +50,8 @@ if TYPE_CHECKING:
     from aciflow.arm.aio_gateway import AsyncGateway
     from aciflow.arm.gateway import Gateway
     from aciflow.flow.run import RunOutcome
+    from aciflow.model import GroupState
+    from aciflow.sessions.values import ExecResult
     from aciflow.target import Target
     from aciflow.timeline import PhaseEvent
 
@@ -140,6 +144,50 @@ class Core:
             prober=self.simulated_prober() or self._network,
             ledger=self.ledger,
             workers=self._workers,
+            execute=partial(self._execute, self._gateway),
+        )
+
+    def _execute(self, gateway: Gateway, what: Exec) -> ExecResult:
+        """A flow's own exec: asked for once, since the flow sees to retries."""
+        from aciflow.sessions.sync import Sessions  # where a flow waits for a command
+
+        return Sessions(gateway.perform, self.target).execute(what)
+
+    def command(
+        self,
+        ref: GroupRef,
+        state: GroupState,
+        container: str,
+        argv: Sequence[str],
+        timeout: float | None,
+    ) -> Exec:
+        """
+        A command for a container.
+
+        Raises:
+            ValidationError: No program could be given these arguments.
+        """
+        from aciflow.sessions.shell import typed
+
+        problem = ""
+        if isinstance(argv, str):
+            problem = "a sequence of words, not one string: ['sh', '-c', 'echo $HOME']"
+        elif timeout is not None and not timeout > 0:
+            raise ValidationError([Problem(field="timeout", message="seconds, more than 0")])
+        else:
+            try:
+                typed(argv, "0" * 32)
+            except ValueError as error:
+                problem = str(error)
+        if problem:
+            raise ValidationError([Problem(field="argv", message=problem)])
+        return Exec(
+            resource_group=ref.resource_group.name,
+            name=ref.name,
+            container=container,
+            argv=tuple(argv),
+            timeout=timeout,
+            shell=state.os_type != "Windows",
         )
 
     def async_gateway(self) -> AsyncGateway:
@@ -401,6 +449,8 @@ def _option_problems(options: LaunchOptions, spec: ContainerGroupSpec) -> Iterat
     for check in (options.ready or Ready(())).checks:
         port = getattr(check, "port", None)
         probes = hasattr(check, "port")
+        if getattr(check, "via", None) == "container" and port is not None:
+            continue  # inside, any port can be asked
         if probes and not any(p.protocol == "TCP" for p in spec.ports):
             yield Problem(
                 field="ready", message=f"{check}: the group has no TCP port on an address"

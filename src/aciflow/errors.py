@@ -8,7 +8,8 @@ The one exception tree.
     ├── ConfigurationError           this machine or these arguments cannot work
     │   ├── LocationRequiredError
     │   ├── CredentialError          no credential, or no token from it
-    │   └── EngineUnavailableError   no container engine for the local endpoint
+    │   ├── EngineUnavailableError   no container engine for the local endpoint
+    │   └── MissingExtraError        needs a package that an extra of aciflow brings
     ├── EndpointUnreachableError     ARM did not answer at all
     ├── ArmError                     ARM answered with an error (status, code, message)
     │   ├── AuthenticationError
@@ -36,6 +37,10 @@ The one exception tree.
     │   ├── NotReadyError            the time was up
     │   ├── RunTimeoutError          a run took longer than it may
     │   └── UnreachableFromHereError
+    ├── ExecError                    a command in a container was cut off, or could not be run
+    │   ├── ContainerNotRunningError
+    │   ├── ExecTimeoutError         it was not done in time
+    │   └── NoShellError             the image has no shell, which is needed to pass arguments
     ├── GroupGoneError               the container group does not exist (any more)
     ├── NotOursError                 refused to touch what aciflow did not make
     └── CleanupError                 something is left; says what, and how to remove it
@@ -68,11 +73,14 @@ __all__ = [
     "CleanupError",
     "ConfigurationError",
     "ContainerExitedError",
+    "ContainerNotRunningError",
     "CrashLoopError",
     "CredentialError",
     "DnsLabelError",
     "EndpointUnreachableError",
     "EngineUnavailableError",
+    "ExecError",
+    "ExecTimeoutError",
     "GroupGoneError",
     "ImageError",
     "ImagePullError",
@@ -83,7 +91,9 @@ __all__ = [
     "LocalTargetWarning",
     "LocationRequiredError",
     "LockedError",
+    "MissingExtraError",
     "NameTakenError",
+    "NoShellError",
     "NotFoundError",
     "NotOursError",
     "NotReadyError",
@@ -247,6 +257,19 @@ class CredentialError(ConfigurationError):
 
 class EngineUnavailableError(ConfigurationError):
     """The local endpoint needs a container engine and reached none."""
+
+
+class MissingExtraError(ConfigurationError):
+    """
+    A package is missing that an extra of aciflow brings.
+
+    Attributes:
+        extra: ``pip install 'aciflow[EXTRA]'`` installs it.
+    """
+
+    def __init__(self, what: str, *, extra: str) -> None:
+        super().__init__(f"{what} needs: pip install 'aciflow[{extra}]'")
+        self.extra = extra
 
 
 class EndpointUnreachableError(AciflowError):
@@ -417,6 +440,35 @@ class RunTimeoutError(LaunchError):
 
 class UnreachableFromHereError(LaunchError):
     """The container runs and this machine cannot reach its port; it may serve others all the same."""
+
+
+class ExecError(AciflowError):
+    """
+    A command could not be run in a container, or was cut off.
+
+    Attributes:
+        output: What it had written until then.
+    """
+
+    def __init__(self, message: str, *, output: str = "") -> None:
+        super().__init__(message)
+        self.output = output
+
+
+class ContainerNotRunningError(ExecError):
+    """The container does not run, so nothing can be run in it."""
+
+
+class ExecTimeoutError(ExecError, TimeoutError):
+    """A command in a container was not done in time; ``output`` is what it had written."""
+
+
+class NoShellError(ExecError):
+    """
+    The container has no shell.
+
+    ACI's exec starts one program without arguments and tells no exit status; the rest needs ``/bin/sh``.
+    """
 
 
 class GroupGoneError(AciflowError):

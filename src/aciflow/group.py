@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from attrs import field, frozen
@@ -26,9 +26,13 @@ if TYPE_CHECKING:
     from aciflow.flow.facts import Facts
     from aciflow.flow.handle import View
     from aciflow.flow.ids import GroupRef
+    from aciflow.local.runtime.base import Terminal
     from aciflow.model import ContainerGroupSpec, GroupState
     from aciflow.options import ImageLaunch, RunShape, SpecLaunch
     from aciflow.ready import Ready
+    from aciflow.sessions.grant import Kind, Wanted
+    from aciflow.sessions.live import Session
+    from aciflow.sessions.values import ExecResult
     from aciflow.timeline import Timeline
 
 
@@ -314,6 +318,18 @@ class GroupHandle:
     def _container(self, asked: str | None) -> str:
         return asked if asked is not None else self._state.containers[0].name
 
+    def _wanted(self, kind: Kind, container: str | None, **how: Any) -> Wanted:
+        from aciflow.sessions.grant import Wanted
+
+        ref = self._there()
+        return Wanted(
+            kind=kind,
+            resource_group=ref.resource_group.name,
+            name=ref.name,
+            container=self._container(container),
+            **how,
+        )
+
 
 class ContainerGroup(GroupHandle):
     """
@@ -409,6 +425,67 @@ class ContainerGroup(GroupHandle):
             for line in lines:
                 if since is None or line.at is None or line.at >= since:
                     yield line
+
+    def exec(
+        self, argv: Sequence[str], *, container: str | None = None, timeout: float | None = None
+    ) -> ExecResult:
+        """
+        Run a command in a container, to its end.
+
+        ACI starts one program without arguments and tells no exit status, so the command goes through the
+        container's ``/bin/sh``. Without one a single word is started as it is, with no exit code. It has
+        no input.
+
+        Args:
+            argv: The command and its arguments; no shell looks at them.
+            container: Default: the first.
+            timeout: Seconds that it may take.
+
+        Raises:
+            ExecTimeoutError: It was not done in time, and was ended; the error has the output.
+            NoShellError: There are arguments, and no shell to pass them.
+            ContainerNotRunningError: Nothing can be run in it.
+            MissingExtraError: Everywhere but on the local endpoint: ``pip install 'aciflow[exec]'``.
+            ExecError: It was cut off.
+            GroupGoneError: There is no such container.
+        """
+        return self._exec(argv, container, timeout)
+
+    def _exec(
+        self,
+        argv: Sequence[str],
+        container: str | None,
+        timeout: float | None,
+        on_output: Callable[[bytes], None] | None = None,
+    ) -> ExecResult:
+        ref, name = self._there(), self._container(container)
+        what = self._core.command(ref, self._state, name, argv, timeout)
+        return self._client._sessions().execute(what, on_output)
+
+    def attach(self, *, container: str | None = None) -> Session:
+        """
+        What a container writes from now on, as it comes.
+
+        ``with group.attach() as session: for text in session: ...``; :meth:`stream_logs` has what it
+        wrote before, too.
+
+        Args:
+            container: Default: the first.
+
+        Raises:
+            ContainerNotRunningError: It does not run.
+            MissingExtraError: Everywhere but on the local endpoint: ``pip install 'aciflow[exec]'``.
+            GroupGoneError: There is no such container.
+        """
+        from aciflow.sessions.live import Session
+
+        return Session(self._client._sessions().open(self._wanted("attach", container)))
+
+    def _terminal(
+        self, command: str, container: str | None, *, rows: int, columns: int
+    ) -> Terminal:
+        wanted = self._wanted("exec", container, command=command, rows=rows, columns=columns)
+        return self._client._sessions().open(wanted)
 
     def start(self) -> ContainerGroup:
         """Start it again after :meth:`stop`; its address may be another one."""

@@ -7,11 +7,15 @@ done by a flow, over ARM or by probing the container from here.
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from attrs import field, frozen
 
 from aciflow.errors import Problem, ValidationError
+
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 __all__ = ["Ready"]
@@ -26,6 +30,7 @@ class TcpCheck:
 
     port: int | None = None
     timeout: float = 2.0
+    via: Via = "auto"
 
     def __str__(self) -> str:
         return "tcp" if self.port is None else f"tcp port {self.port}"
@@ -39,6 +44,7 @@ class HttpCheck:
     port: int | None = None
     status: range | tuple[int, ...] = range(200, 400)
     timeout: float = 2.0
+    via: Via = "auto"
 
     def __str__(self) -> str:
         port = "" if self.port is None else f" port {self.port}"
@@ -54,6 +60,18 @@ class LogCheck:
 
     def __str__(self) -> str:
         return f"log /{self.pattern}/"
+
+
+@frozen(kw_only=True)
+class ExecCheck:
+    """A command in the container ends with exit code 0."""
+
+    argv: tuple[str, ...]
+    container: str | None = None
+    timeout: float = 10.0
+
+    def __str__(self) -> str:
+        return f"exec {' '.join(self.argv)}"
 
 
 @frozen
@@ -73,7 +91,8 @@ class CompletedCheck:
 
 
 ProbeCheck: TypeAlias = TcpCheck | HttpCheck
-Check: TypeAlias = TcpCheck | HttpCheck | LogCheck | RunningCheck | CompletedCheck
+InsideCheck: TypeAlias = TcpCheck | HttpCheck | ExecCheck
+Check: TypeAlias = TcpCheck | HttpCheck | LogCheck | ExecCheck | RunningCheck | CompletedCheck
 
 
 def _check_port(port: int | None) -> None:
@@ -82,9 +101,9 @@ def _check_port(port: int | None) -> None:
 
 
 def _check_via(via: Via) -> None:
-    if via not in ("client", "auto"):
+    if via not in ("client", "container", "auto"):
         raise ValidationError(
-            [Problem(field="ready.via", message=f"{via!r}: probing is done from here ('client')")]
+            [Problem(field="ready.via", message=f"{via!r} is not 'client', 'container' or 'auto'")]
         )
 
 
@@ -114,13 +133,14 @@ class Ready:
 
         Args:
             port: Default: the group's first TCP port.
-            via: From where: ``auto`` and ``client`` are this process.
+            via: From where: ``client`` is this process, ``container`` a shell in the container, ``auto``
+                this process, and the container once it runs and its port is silent from here.
             timeout: Seconds for one attempt; attempts overlap.
         """
         _check_port(port)
         _check_timeout(timeout)
         _check_via(via)
-        return cls((TcpCheck(port=port, timeout=timeout),))
+        return cls((TcpCheck(port=port, timeout=timeout, via=via),))
 
     @classmethod
     def http(
@@ -139,7 +159,8 @@ class Ready:
             path: Begins with a slash.
             port: Default: the group's first TCP port.
             status: The statuses that count as ready.
-            via: From where: ``auto`` and ``client`` are this process.
+            via: From where: ``client`` is this process, ``container`` a shell in the container, ``auto``
+                this process, and the container once it runs and its port is silent from here.
             timeout: Seconds for one attempt; attempts overlap.
         """
         _check_port(port)
@@ -150,7 +171,7 @@ class Ready:
                 [Problem(field="ready.path", message=f"{path!r} must begin with a slash")]
             )
         accepted = (status,) if isinstance(status, int) else status
-        return cls((HttpCheck(path=path, port=port, status=accepted, timeout=timeout),))
+        return cls((HttpCheck(path=path, port=port, status=accepted, timeout=timeout, via=via),))
 
     @classmethod
     def log(cls, pattern: str, *, container: str | None = None) -> Ready:
@@ -170,6 +191,29 @@ class Ready:
                 [Problem(field="ready.pattern", message=f"not a regular expression: {error}")]
             ) from error
         return cls((LogCheck(pattern=pattern, container=container),))
+
+    @classmethod
+    def exec(
+        cls, argv: Sequence[str], *, container: str | None = None, timeout: float = 10.0
+    ) -> Ready:
+        """
+        A command in the container ends with exit code 0.
+
+        It needs a shell in the image, which alone tells an exit code; and everywhere but on the local
+        endpoint ``pip install 'aciflow[exec]'``.
+
+        Args:
+            argv: The command and its arguments.
+            container: Default: the group's first.
+            timeout: Seconds for one attempt.
+        """
+        _check_timeout(timeout)
+        words = () if isinstance(argv, str) else tuple(argv)
+        if not words or not words[0] or any("\0" in word for word in words):
+            raise ValidationError(
+                [Problem(field="ready.argv", message=f"{argv!r} is no sequence of words")]
+            )
+        return cls((ExecCheck(argv=words, container=container, timeout=timeout),))
 
     @classmethod
     def running(cls) -> Ready:

@@ -18,6 +18,7 @@ from aciflow.flow.effects import (
     ArmReply,
     Cancel,
     Env,
+    Exec,
     Flow,
     LedgerClear,
     LedgerWrite,
@@ -28,6 +29,7 @@ from aciflow.flow.effects import (
 )
 from aciflow.flow.retry import perform
 from aciflow.ledger import Ledger
+from aciflow.sessions.values import ExecResult
 
 
 PUT = ArmCall(operation="group.put")
@@ -60,8 +62,18 @@ class Prober:
         return ProbeResult(ready=True, reason="ok")
 
 
+async def execute(what: Exec) -> ExecResult:
+    """A container that repeats what it is told."""
+    return ExecResult(" ".join(what.argv), 0)
+
+
 def _driver(folder: Path, arm: Any = None) -> AsyncDriver:
-    return AsyncDriver(arm=arm or Arm(), prober=Prober(), ledger=Ledger(folder, durable=False))
+    return AsyncDriver(
+        arm=arm or Arm(),
+        prober=Prober(),
+        ledger=Ledger(folder, durable=False),
+        execute=execute,
+    )
 
 
 def _others() -> set[str]:
@@ -232,7 +244,7 @@ def test_a_record_that_is_being_written_is_cleared_after_that(tmp_path: Path) ->
 
     async def main() -> None:
         ledger = Slow(tmp_path, durable=False)
-        driver = AsyncDriver(arm=Arm(), prober=Prober(), ledger=ledger)
+        driver = AsyncDriver(arm=Arm(), prober=Prober(), ledger=ledger, execute=execute)
         task = asyncio.create_task(driver.run(flow))
         await asyncio.sleep(0.05)
         for other in asyncio.all_tasks() - {asyncio.current_task()}:

@@ -18,6 +18,7 @@ from aciflow.flow.effects import (
     Cancel,
     Effect,
     Env,
+    Exec,
     Flow,
     LedgerClear,
     LedgerWrite,
@@ -28,6 +29,7 @@ from aciflow.flow.effects import (
 )
 from aciflow.flow.retry import perform, sleep
 from aciflow.ledger import Ledger
+from aciflow.sessions.values import ExecResult
 
 
 class Effects:
@@ -50,6 +52,8 @@ class Effects:
                     error = raised
             case TcpProbe():
                 value = Prober().probe(effect)
+            case Exec():
+                value = ExecResult(" ".join(effect.argv), 0)
             case LedgerWrite():
                 self.ledger[effect.record["launch_id"]] = effect.record
             case LedgerClear():
@@ -73,7 +77,12 @@ def test_the_same_flow_has_the_same_result_in_every_driver(tmp_path: Path) -> No
     process_world = effects.world
     process_world.run()
     by_threads = sync_driver(tmp_path / "a").run(scenario, said["sync"].append)
-    aio = AsyncDriver(arm=test_aio.Arm(), prober=test_aio.Prober(), ledger=Ledger(tmp_path / "b"))
+    aio = AsyncDriver(
+        arm=test_aio.Arm(),
+        prober=test_aio.Prober(),
+        ledger=Ledger(tmp_path / "b"),
+        execute=test_aio.execute,
+    )
     on_a_loop = asyncio.run(aio.run(scenario, said["aio"].append))
     assert RESULT == process.result() == by_threads == on_a_loop
     assert process.events == said["sync"] == said["aio"] == ["began", "over"]

@@ -17,6 +17,7 @@ from aciflow.flow.effects import (
     Cancel,
     Done,
     Env,
+    Exec,
     Flow,
     LedgerClear,
     LedgerWrite,
@@ -28,9 +29,11 @@ from aciflow.flow.effects import (
 )
 from aciflow.flow.retry import perform
 from aciflow.ledger import Ledger
+from aciflow.sessions.values import ExecResult
 
 
 PROBE = TcpProbe(host="10.0.0.1", port=80)
+COMMAND = Exec(resource_group="rg", name="web", container="web", argv=("say", "hi"), timeout=1.0)
 
 
 class Arm:
@@ -81,6 +84,8 @@ def scenario(env: Env) -> Flow[list[Any]]:
         said.append((names[done.token], done.result().body["operation"]))
     probe: ProbeResult = yield from perform(env, PROBE)
     said.append(probe.reason)
+    result: ExecResult = yield from perform(env, COMMAND)
+    said.append(result.output)
     try:
         yield from perform(env, ArmCall(operation="group.delete"))
     except ServiceError as error:
@@ -94,7 +99,7 @@ def scenario(env: Env) -> Flow[list[Any]]:
     return said
 
 
-RESULT = [("quick", "group.get"), ("slow", "group.put"), "ok", 503, None, None]
+RESULT = [("quick", "group.get"), ("slow", "group.put"), "ok", "say hi", 503, None, None]
 
 
 def sync_driver(folder: Path, arm: Any = None, workers: Workers | None = None) -> SyncDriver:
@@ -104,4 +109,5 @@ def sync_driver(folder: Path, arm: Any = None, workers: Workers | None = None) -
         prober=Prober(),
         ledger=Ledger(folder, durable=False),
         workers=workers or Workers(8, "test"),
+        execute=lambda what: ExecResult(" ".join(what.argv), 0),
     )

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from aciflow.drivers.simulated import Process, SimulatedDriver, World
 from aciflow.errors import (
     EndpointUnreachableError,
+    NoShellError,
     NotFoundError,
     ServiceError,
     ThrottledError,
@@ -22,6 +23,7 @@ from aciflow.flow.effects import (
     Authenticate,
     Effect,
     Env,
+    Exec,
     Flow,
     LedgerClear,
     LedgerWrite,
@@ -49,7 +51,7 @@ class Script:
     Answers effects as it is told, each after 0.1 s.
 
     Args:
-        answers: By operation (``group_get`` for ``group.get``, ``probe``, ``auth``): a value, an error, or
+        answers: By operation (``group_get`` for ``group.get``, ``probe``, ``exec``, ``auth``): a value, an error, or
             an iterator of them of which the last is repeated, or a function of the effect that gives one.
             A pair is a delay and an answer; a delay of ``None`` means never.
     """
@@ -108,6 +110,8 @@ class Script:
             effect, LedgerWrite | LedgerClear | Authenticate
         ):
             return None
+        if name not in self.answers and isinstance(effect, Exec):
+            return NoShellError("this image has no shell")
         answer = self.answers[name]
         if isinstance(answer, Iterator):
             answer = self._last[name] = next(answer, self._last.get(name))
@@ -126,6 +130,8 @@ def _name(effect: Effect) -> str:
             return "ledger_clear"
         case Authenticate():
             return "auth"
+        case Exec():
+            return "exec"
         case _:
             return "probe"
 

@@ -6,7 +6,7 @@ import os
 import ssl
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import httpx
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from aciflow.arm.settings import ArmSettings
 
 
-__all__ = ["async_client", "ssl_context", "sync_client"]
+__all__ = ["async_client", "ssl_context", "sync_client", "trusted"]
 
 #: requests (and so az, msal and the SDKs' own transport) read the first two, httpx the others.
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -50,13 +50,19 @@ def ssl_context(environ: Mapping[str, str] = os.environ) -> ssl.SSLContext:
     return context
 
 
+def trusted(settings: ArmSettings) -> ssl.SSLContext | Literal[False]:
+    """Whose certificates an endpoint's settings accept; ``False``: anybody's."""
+    if settings.verify is True:
+        return ssl_context()
+    if isinstance(settings.verify, str):
+        return ssl.create_default_context(cafile=settings.verify)
+    return settings.verify
+
+
 def _arguments(settings: ArmSettings, wire: Any) -> dict[str, Any]:
     if wire is not None:
         return {"transport": wire, "trust_env": False}
-    verify = ssl_context() if settings.verify is True else settings.verify
-    if isinstance(verify, str):
-        verify = ssl.create_default_context(cafile=verify)
-    return {"verify": verify, "trust_env": True}
+    return {"verify": trusted(settings), "trust_env": True}
 
 
 def _proxy_problem(error: Exception) -> ConfigurationError:

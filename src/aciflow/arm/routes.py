@@ -84,6 +84,18 @@ _ROUTES: Mapping[str, _Route] = {
         "read the logs of container {container!r} in {name!r}",
         (*_NAMED, "container"),
     ),
+    "container.exec": _Route(
+        "POST",
+        f"{_CONTAINERS}/containers/{{container}}/exec",
+        "run a command in container {container!r} of {name!r}",
+        (*_NAMED, "container", "body"),
+    ),
+    "container.attach": _Route(
+        "POST",
+        f"{_CONTAINERS}/containers/{{container}}/attach",
+        "attach to container {container!r} of {name!r}",
+        (*_NAMED, "container"),
+    ),
     "operation.get": _Route("GET", "", "follow the operation", ("url",)),
     "rg.put": _Route("PUT", _RG, "create resource group {resource_group!r}", _IN_RG, True),
     "rg.get": _Route("GET", _RG, "read resource group {resource_group!r}", _IN_RG, True),
@@ -161,7 +173,8 @@ def request_for(call: ArmCall, subscription_id: str, api_version: str = API_VERS
             query["tail"] = str(call.tail)
         if call.timestamps:
             query["timestamps"] = "true"
-    return route.method, path, query, call.body if route.method in ("PUT", "PATCH") else None
+    sends = route.method in ("PUT", "PATCH") or "body" in route.needs
+    return route.method, path, query, call.body if sends else None
 
 
 _PORTS = {"https": 443, "http": 80}

@@ -113,6 +113,16 @@ METHODS: Mapping[str, Method] = {
         ("containers", "list_logs"),
         lambda call: (call.resource_group, call.name, call.container),
     ),
+    "container.exec": Method(
+        "containers",
+        ("containers", "execute_command"),
+        lambda call: (call.resource_group, call.name, call.container, _body(call)),
+    ),
+    "container.attach": Method(
+        "containers",
+        ("containers", "attach"),
+        lambda call: (call.resource_group, call.name, call.container),
+    ),
     "rg.put": Method(
         "resources",
         ("resource_groups", "create_or_update"),
@@ -221,7 +231,7 @@ def request_options(call: ArmCall, caught: list[ArmReply]) -> dict[str, Any]:
             options["tail"] = call.tail
         if call.timestamps:
             options["timestamps"] = True
-    if call.operation in ("group.put", "group.patch", "rg.put"):
+    if call.operation in ("group.put", "group.patch", "rg.put", "container.exec"):
         options["content_type"] = "application/json"
     return options
 

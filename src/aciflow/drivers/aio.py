@@ -6,7 +6,7 @@ import asyncio
 import random
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from attrs import define, field
@@ -22,6 +22,7 @@ from aciflow.flow.effects import (
     Done,
     Effect,
     Env,
+    Exec,
     Flow,
     HttpProbe,
     LedgerClear,
@@ -36,6 +37,7 @@ from aciflow.flow.effects import (
 
 if TYPE_CHECKING:
     from aciflow.ledger import Ledger
+    from aciflow.sessions.values import ExecResult
 
 
 __all__ = ["AsyncDriver", "AsyncProber"]
@@ -65,10 +67,19 @@ class AsyncDriver:
         arm: The gateway.
         prober: Probes addresses.
         ledger: Where intents are written.
+        execute: Runs a command in a container.
     """
 
-    def __init__(self, *, arm: AsyncArm, prober: AsyncProber, ledger: Ledger) -> None:
+    def __init__(
+        self,
+        *,
+        arm: AsyncArm,
+        prober: AsyncProber,
+        ledger: Ledger,
+        execute: Callable[[Exec], Awaitable[ExecResult]],
+    ) -> None:
         self._arm = arm
+        self._execute = execute
         self._prober = prober
         self._ledger = ledger
 
@@ -106,6 +117,8 @@ class AsyncDriver:
                 return await self._arm.authenticate()
             case TcpProbe() | HttpProbe():
                 return await self._prober.probe(effect)
+            case Exec():
+                return await self._execute(effect)
             case LedgerWrite():
                 return await _in_thread(self._ledger.write, effect.record)
             case LedgerClear():

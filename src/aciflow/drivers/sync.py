@@ -23,6 +23,7 @@ from aciflow.flow.effects import (
     Done,
     Effect,
     Env,
+    Exec,
     Flow,
     HttpProbe,
     LedgerClear,
@@ -37,6 +38,7 @@ from aciflow.flow.effects import (
 
 if TYPE_CHECKING:
     from aciflow.ledger import Ledger
+    from aciflow.sessions.values import ExecResult
 
 
 __all__ = ["OnPhase", "Prober", "SyncDriver", "tell"]
@@ -78,10 +80,20 @@ class SyncDriver:
         prober: Probes addresses.
         ledger: Where intents are written.
         workers: Threads for the effects.
+        execute: Runs a command in a container; blocks.
     """
 
-    def __init__(self, *, arm: Arm, prober: Prober, ledger: Ledger, workers: Workers) -> None:
+    def __init__(
+        self,
+        *,
+        arm: Arm,
+        prober: Prober,
+        ledger: Ledger,
+        workers: Workers,
+        execute: Callable[[Exec], ExecResult],
+    ) -> None:
         self._arm = arm
+        self._execute = execute
         self._prober = prober
         self._ledger = ledger
         self._workers = workers
@@ -122,6 +134,8 @@ class SyncDriver:
                 return self._arm.authenticate()
             case TcpProbe() | HttpProbe():
                 return self._prober.probe(effect)
+            case Exec():
+                return self._execute(effect)
             case LedgerWrite():
                 return self._ledger.write(effect.record)
             case LedgerClear():

@@ -36,6 +36,8 @@ Operation = Literal[
     "group.stop",
     "group.restart",
     "group.logs",
+    "container.exec",
+    "container.attach",
     "operation.get",
     "rg.put",
     "rg.get",
@@ -56,6 +58,8 @@ _WRITES = frozenset(
         "group.start",
         "group.stop",
         "group.restart",
+        "container.exec",
+        "container.attach",
         "rg.put",
         "rg.delete",
         "provider.register",
@@ -72,9 +76,9 @@ class ArmCall:
         operation: Which.
         resource_group: Name of the resource group, where the operation has one.
         name: Name of the container group, where the operation has one.
-        body: JSON body of a PUT or PATCH. Not in the repr: it may hold secrets.
+        body: JSON body of a PUT, a PATCH or an exec. Not in the repr: it may hold secrets.
         url: The absolute URL of an operation (``operation.get``).
-        container: For ``group.logs``.
+        container: For ``group.logs`` and ``container.*``.
         tail: For ``group.logs``: lines from the end, or ``None`` for all.
         timestamps: For ``group.logs``: each line begins with its time.
         location: For ``location.*``.
@@ -145,18 +149,43 @@ class HttpProbe:
 
 
 @frozen(kw_only=True)
+class Exec:
+    """
+    Run a command in a container; the value is an :class:`~aciflow.ExecResult`.
+
+    Attributes:
+        resource_group: Of the container group.
+        name: Of the container group.
+        container: In it.
+        argv: The command and its arguments.
+        timeout: Seconds that it may take, or ``None``.
+        shell: Whether the container may have a POSIX shell: one of Windows has none.
+        port: Which port it asks about, for whoever only simulates containers.
+    """
+
+    resource_group: str
+    name: str
+    container: str
+    argv: tuple[str, ...] = field(repr=False)
+    timeout: float | None
+    shell: bool = True
+    port: int | None = None
+
+
+@frozen(kw_only=True)
 class ProbeResult:
     """
     What a probe saw.
 
     Attributes:
         ready: Whether it was what one waits for.
-        reason: ``ok``, ``refused``, ``timeout``, ``closed``, ``unroutable`` or ``status``.
+        reason: ``ok``, ``refused``, ``timeout``, ``closed``, ``unroutable``, ``status`` or, of a command,
+            ``exit``.
         detail: One line for people.
     """
 
     ready: bool
-    reason: Literal["ok", "refused", "timeout", "closed", "unroutable", "status"]
+    reason: Literal["ok", "refused", "timeout", "closed", "unroutable", "status", "exit"]
     detail: str = ""
 
 
@@ -182,7 +211,7 @@ class Notify:
 
 
 Effect: TypeAlias = (
-    ArmCall | Authenticate | TcpProbe | HttpProbe | LedgerWrite | LedgerClear | Notify
+    ArmCall | Authenticate | TcpProbe | HttpProbe | Exec | LedgerWrite | LedgerClear | Notify
 )
 
 

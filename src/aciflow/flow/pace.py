@@ -60,6 +60,8 @@ class Pace:
         watch_growth: Each such read comes after this share of the time that has passed.
         watch_most: The longest of these.
         probe: Seconds between the beginnings of two probes.
+        inside: Seconds between two commands in the container, which are requests to ARM; also how long
+            a container must have run before the first that was not asked for.
         final_read: Whether to read once more when ready, to complete the timeline.
         lines: Seconds between two reads of a log that is followed.
         gone: Seconds between two looks whether what was deleted is gone.
@@ -74,6 +76,7 @@ class Pace:
     watch_growth: float
     watch_most: float
     probe: float
+    inside: float
     final_read: bool
     lines: float
     gone: float
@@ -85,7 +88,8 @@ class Pace:
         seconds = {
             name: getattr(self, name) / factor
             for name in (
-                "first_read", "least", "most", "watch_least", "watch_most", "probe", "lines", "gone",
+                "first_read", "least", "most", "watch_least", "watch_most", "probe", "inside",
+                "lines", "gone",
             )
         }  # fmt: skip
         return evolve(self, starts=starts, scale=self.scale / sqrt(factor), **seconds)
@@ -118,6 +122,7 @@ AZURE = Pace(
     watch_growth=0.35,
     watch_most=30.0,
     probe=0.25,
+    inside=5.0,
     final_read=False,
     lines=2.0,
     gone=2.0,
@@ -134,6 +139,7 @@ LOCAL = Pace(
     watch_growth=0.0,
     watch_most=0.25,
     probe=0.02,
+    inside=0.5,
     final_read=True,
     lines=0.2,
     gone=0.05,

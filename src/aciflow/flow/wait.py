@@ -47,6 +47,7 @@ from aciflow.flow.effects import (
 from aciflow.flow.facts import Facts
 from aciflow.flow.health import addressed, completed, diagnose, running, too_late
 from aciflow.flow.ids import GroupRef
+from aciflow.flow.inside import Inside, effect_for, inside_alone
 from aciflow.flow.pace import Pace
 from aciflow.flow.retry import retrying, transient
 from aciflow.model import GroupState
@@ -184,8 +185,10 @@ class _Waiter:
     ended: float | None = field(init=False, default=None)
     running_since: float | None = field(init=False, default=None)
     told: str = field(init=False, default="")
+    inside: Inside = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self.inside = Inside(ref=self.ref, pace=self.pace)
         self.accepted = self.facts.began + (self.facts.accepted or 0.0)
         self.last_read = self.accepted
         self.next_read = self.accepted + self.pace.first_read
@@ -206,7 +209,8 @@ class _Waiter:
             if done is not None:
                 yield from self._take(done)
         log = self.log and self.log[0]
-        for token in (*self.probes, self.read, log):
+        command = self.inside.under_way and self.inside.under_way[0]
+        for token in (*self.probes, self.read, log, command):
             if token is not None:
                 yield Cancel(token)
 
@@ -236,7 +240,25 @@ class _Waiter:
                 self.last_probe, next_probe = now, now + self.pace.probe
                 self.turn += 1
             due = min(due, next_probe)
+        if self.inside.under_way is None:
+            due = min(due, (yield from self._start_inside(now)))
         return due
+
+    def _start_inside(self, now: float) -> Flow[float]:
+        """Start a command in the container, if one is wanted now; returns when the next one may be."""
+        check = self.inside.wanted(self._open(), self.state, self.running_since, now, self.outcomes)
+        if check is None:
+            since = self.running_since
+            return inf if since is None else max(since + self.pace.inside, now + self.pace.inside)
+        if now < self.inside.next_at:
+            return self.inside.next_at
+        state = cast("GroupState", self.state)
+        port = None
+        if isinstance(check, TcpCheck | HttpCheck):
+            port = check.port or self._first_port(state)
+        token = yield Start(effect_for(check, state, self.ref, port))
+        self.inside.begin(check, token, now)
+        return inf
 
     def _call(self, operation: Operation) -> ArmCall:
         return ArmCall(
@@ -262,7 +284,7 @@ class _Waiter:
 
     def _probe(self) -> tuple[ProbeCheck, Effect] | None:
         """The next probe, in turn where there are several checks; ``None`` without an address."""
-        checks = [c for c in self._open() if isinstance(c, TcpCheck | HttpCheck)]
+        checks = self._asked_from_here()
         if not checks or self.state is None or self.state.ip is None:
             return None
         check = checks[self.turn % len(checks)]
@@ -273,6 +295,10 @@ class _Waiter:
         return check, HttpProbe(
             host=host, port=port, path=check.path, status=check.status, timeout=check.timeout
         )
+
+    def _asked_from_here(self) -> list[ProbeCheck]:
+        checks = [c for c in self._open() if isinstance(c, TcpCheck | HttpCheck)]
+        return [check for check in checks if not inside_alone(check)]
 
     def _first_port(self, state: GroupState) -> int:
         port = next((port.port for port in state.ports if port.protocol == "TCP"), None)
@@ -297,9 +323,14 @@ class _Waiter:
             _, check, sent = self.log
             self.log = None
             self._take_log(check, sent, done)
+        elif self.inside.under_way is not None and done.token == self.inside.under_way[0]:
+            looked, result, sent = self.inside.take(done, self.env.clock.now())
+            if result.ready and looked not in self.met:
+                self.met.add(looked)
+                self.facts.see_ready(resolution=self.pace.inside + (self.env.clock.now() - sent))
         elif done.token in self.probes:
             probed, sent = self.probes.pop(done.token)
-            result: ProbeResult = done.result()
+            result = cast("ProbeResult", done.result())
             self.outcomes[probed] = result
             if result.ready and probed not in self.met:
                 self.met.add(probed)
@@ -331,7 +362,8 @@ class _Waiter:
         if state.ip is not None and (self.state is None or self.state.ip is None):
             self.facts.see_address(unseen_since=unseen_since - self.facts.began)
         self.state = state
-        if any(isinstance(check, TcpCheck | HttpCheck) for check in self._open()):
+        probing = [c for c in self._open() if isinstance(c, TcpCheck | HttpCheck)]
+        if any(check.port is None or not inside_alone(check) for check in probing):
             self._first_port(state)  # there must be one, or it would never be ready
         yield from self._tell(state)
         yield from self.facts.news()
@@ -397,7 +429,7 @@ class _Waiter:
 
     def _read_interval(self, now: float) -> float:
         since = max(0.0, now - self.accepted)
-        if self._probe() is not None or self._log_check() is not None:
+        if self._probe() is not None or self._log_check() is not None or self.inside.turn:
             return self.pace.watch_interval(since)
         return self.pace.read_interval(since)
 
@@ -418,11 +450,13 @@ class _Waiter:
     def _too_late(self) -> AciflowError:
         took = self.env.clock.now() - self.facts.began
         waiting = " and ".join(str(check) for check in self._open()) or "ARM"
+        # What was seen inside says more than that nothing was seen from here.
+        seen: dict[Check, ProbeResult] = {**self.outcomes, **self.inside.outcomes}
         return too_late(
             self.ref.name,
             f"is not ready after {took:.0f} s: waiting for {waiting}",
             self.state,
-            [result for check, result in self.outcomes.items() if check not in self.met],
+            [result for check, result in seen.items() if check not in self.met],
             self.trouble,
             self.exposed,
         )

@@ -26,6 +26,7 @@ from aciflow.local.protocol import Reply, Request
 __all__ = [
     "Connection",
     "Listener",
+    "Takeover",
     "decode_reply",
     "decode_request",
     "encode_reply",
@@ -138,13 +139,31 @@ class Connection:
         return bytes(data)
 
 
+class Takeover:
+    """
+    An answer after which the connection serves something else.
+
+    Args:
+        reply: Sent first.
+        run: Given the connection; it is closed when this returns.
+        drop: Called instead where the reply could not be sent.
+    """
+
+    def __init__(
+        self, reply: Any, run: Callable[[Connection], None], drop: Callable[[], None]
+    ) -> None:
+        self.reply = reply
+        self.run = run
+        self.drop = drop
+
+
 class Listener:
     """
     Answers on a free port of 127.0.0.1, one thread a connection.
 
     Args:
         secret: What the other end has to know.
-        answer: Gives the reply to a message; called from several threads at once.
+        answer: Gives the reply to a message, or a :class:`Takeover`; called from several threads at once.
     """
 
     def __init__(self, secret: str, answer: Callable[[Any], Any]) -> None:
@@ -227,12 +246,22 @@ class Listener:
                     if self._closed:
                         return  # the asker finds who comes after us
                     self._busy += 1
+                answer: Any = None
                 try:
-                    connection.send(self._answer(message))
+                    answer = self._answer(message)
+                    taken = isinstance(answer, Takeover)
+                    connection.send(answer.reply if taken else answer)
+                except BaseException:
+                    if isinstance(answer, Takeover):
+                        answer.drop()
+                    raise
                 finally:
                     with self._changed:
                         self._busy -= 1
                         self._changed.notify_all()
+                if isinstance(answer, Takeover):
+                    answer.run(connection)
+                    return
         except OSError:
             pass
         finally:

@@ -20,13 +20,14 @@ from attrs import define, field, frozen
 from aciflow.arm.errors import error_from
 from aciflow.arm.routes import describe, request_for
 from aciflow.drivers.simulated import Process, SimulatedDriver, World
-from aciflow.errors import EndpointUnreachableError
+from aciflow.errors import ContainerNotRunningError, EndpointUnreachableError
 from aciflow.flow.effects import (
     ArmCall,
     ArmReply,
     Authenticate,
     Effect,
     Env,
+    Exec,
     Flow,
     HttpProbe,
     LedgerClear,
@@ -35,8 +36,10 @@ from aciflow.flow.effects import (
     TcpProbe,
 )
 from aciflow.local.endpoint import Endpoint
+from aciflow.local.groups.machine import GroupMachine
 from aciflow.local.protocol import Observation, Reply, Request
 from aciflow.local.runtime.simulation import Simulation, Traces, draw_serving_delay
+from aciflow.sessions.values import ExecResult
 
 
 __all__ = ["Counts", "Faults", "Network", "Simulator"]
@@ -195,6 +198,8 @@ class Simulator:
                 self._call(effect, done)
             case TcpProbe() | HttpProbe():
                 self._probe(effect, done)
+            case Exec():
+                self._execute(effect, done)
             case LedgerWrite():
                 self.ledger[effect.record["launch_id"]] = effect.record
                 self._soon(done, None)
@@ -331,6 +336,40 @@ class Simulator:
             world.at(world.now() + probe.timeout, lambda: done(result, None))
 
         world.at(world.now() + self.network.probe / 2, arrive)
+
+    def _execute(self, effect: Exec, done: Callable[[Any, BaseException | None], None]) -> None:
+        """
+        A command in a container.
+
+        It succeeds where it asks about a port that is served, and where it asks about none and the
+        container runs.
+        """
+        world, endpoint = self.world, self.endpoint
+        self._count("POST")
+
+        def arrive() -> None:
+            machine = next((m for m in endpoint.state.machines.values() if _is(m, effect)), None)
+            runs = machine is not None and self.simulation.runs(
+                machine.uid, effect.container, world.wall()
+            )
+            if machine is None or runs is None:
+                error = ContainerNotRunningError(f"container '{effect.container}' does not run")
+                world.at(world.now() + self.network.arm / 2, lambda: done(None, error))
+                return
+            since = self.simulation.served_since(machine.uid)
+            result = ExecResult("", 0)
+            if effect.port is not None:
+                serves = since is not None and since <= world.wall()
+                result = ExecResult("200" if serves else "", 0 if serves else 7)
+            world.at(world.now() + self.network.arm, lambda: done(result, None))
+
+        world.at(world.now() + self.network.arm / 2, arrive)
+
+
+def _is(machine: GroupMachine, effect: Exec) -> bool:
+    parts = machine.desired.resource_id.lower().split("/")
+    named = [parts[4], parts[8]] == [effect.resource_group.lower(), effect.name.lower()]
+    return named and not machine.closing
 
 
 _UNAVAILABLE = Reply(

@@ -1,0 +1,263 @@
+"""
+Sessions over a WebSocket: the password first, then bytes both ways.
+
+Trusts whom the ARM client trusts and goes through the same proxy. Its library's log is kept silent: at
+debug level it would have the password.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import ssl
+
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from aciflow.arm.network import trusted
+from aciflow.arm.routes import label
+from aciflow.arm.settings import ArmSettings
+from aciflow.errors import (
+    ConfigurationError,
+    EndpointUnreachableError,
+    ExecError,
+    MissingExtraError,
+)
+from aciflow.sessions.grant import Grant
+
+
+try:
+    from websockets.asyncio.client import connect as _connect_async
+    from websockets.exceptions import ConnectionClosed, WebSocketException
+    from websockets.sync.client import connect as _connect
+except ImportError:
+    raise MissingExtraError("exec and attach on this target", extra="exec") from None
+
+
+__all__ = ["AsyncWireTerminal", "WireTerminal", "connect", "connect_async", "proxy_for"]
+
+#: Seconds to connect, and to say goodbye.
+OPENING = 20.0
+CLOSING = 1.0
+#: Seconds between pings, which keep a silent session alive; and until one must be answered.
+PING = 20.0
+PONG = 60.0
+
+#: RFC 6455, 7.4.1: a policy, and an error of the server.
+_REFUSED = {1008: "its password was not accepted, or has expired", 1011: "the service failed"}
+
+_silent = logging.Logger("aciflow.sessions", level=logging.CRITICAL + 1)  # noqa: LOG001 (nobody's)
+
+
+class WireTerminal:
+    """A session as a terminal; see :class:`aciflow.local.runtime.base.Terminal`."""
+
+    def __init__(self, socket: Any, *, resizes: bool) -> None:
+        self._socket = socket
+        self._resizes = resizes
+
+    def read(self) -> bytes:
+        """
+        What comes next.
+
+        Raises:
+            ExecError: The password was not accepted.
+        """
+        data: str | bytes = b""
+        try:
+            while not data:  # a frame may be empty
+                data = self._socket.recv()
+        except ConnectionClosed as closed:
+            return _ended(closed)
+        return _bytes(data)
+
+    def write(self, data: bytes) -> None:
+        """Input; nothing happens once it has ended."""
+        with contextlib.suppress(ConnectionClosed):
+            for piece in _pieces(data):
+                self._socket.send(piece)
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Another size, where the endpoint understands it."""
+        if self._resizes:
+            with contextlib.suppress(ConnectionClosed):
+                self._socket.send(_size(rows, columns))
+
+    def close(self) -> None:
+        """End it."""
+        self._socket.close()
+
+
+class AsyncWireTerminal:
+    """The same, awaited."""
+
+    def __init__(self, socket: Any, *, resizes: bool) -> None:
+        self._socket = socket
+        self._resizes = resizes
+
+    async def read(self) -> bytes:
+        """
+        What comes next.
+
+        Raises:
+            ExecError: The password was not accepted.
+        """
+        data: str | bytes = b""
+        try:
+            while not data:
+                data = await self._socket.recv()
+        except ConnectionClosed as closed:
+            return _ended(closed)
+        return _bytes(data)
+
+    async def write(self, data: bytes) -> None:
+        """Input; nothing happens once it has ended."""
+        with contextlib.suppress(ConnectionClosed):
+            for piece in _pieces(data):
+                await self._socket.send(piece)
+
+    async def resize(self, rows: int, columns: int) -> None:
+        """Another size, where the endpoint understands it."""
+        if self._resizes:
+            with contextlib.suppress(ConnectionClosed):
+                await self._socket.send(_size(rows, columns))
+
+    async def close(self) -> None:
+        """End it."""
+        await self._socket.close()
+
+
+def connect(grant: Grant, settings: ArmSettings, *, resizes: bool) -> WireTerminal:
+    """
+    Connect to a session.
+
+    Args:
+        grant: Which.
+        settings: Of the endpoint that granted it: whose certificates are trusted.
+        resizes: Whether the other end understands our message for another size.
+
+    Raises:
+        EndpointUnreachableError: There is no connection.
+        ConfigurationError: The environment names a proxy or certificates that cannot be used.
+    """
+    problem: Exception
+    try:
+        socket = _connect(grant.uri, **_options(grant, settings))
+        if not _named(grant):
+            socket.send(grant.password)
+        return WireTerminal(socket, resizes=resizes)
+    except (OSError, WebSocketException, ValueError, EOFError, ImportError) as error:
+        problem = _unreachable(grant, error)
+    raise problem
+
+
+async def connect_async(grant: Grant, settings: ArmSettings, *, resizes: bool) -> AsyncWireTerminal:
+    """The same, awaited."""
+    problem: Exception
+    try:
+        # All that has come waits here: what is typed is echoed while one types.
+        socket = await _connect_async(grant.uri, max_queue=None, **_options(grant, settings))
+        if not _named(grant):
+            await socket.send(grant.password)
+        return AsyncWireTerminal(socket, resizes=resizes)
+    except asyncio.CancelledError:
+        raise
+    except (OSError, WebSocketException, ValueError, EOFError, ImportError) as error:
+        problem = _unreachable(grant, error)
+    raise problem
+
+
+def _options(grant: Grant, settings: ArmSettings) -> dict[str, Any]:
+    parts = urlsplit(grant.uri)
+    if parts.scheme != "wss" or not parts.hostname:
+        raise ConfigurationError(f"a session on {label(grant.uri)} is not on TLS (wss)")
+    context = trusted(settings)
+    if context is False:
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    options: dict[str, Any] = {
+        "ssl": context,
+        "proxy": proxy_for(parts.hostname, parts.port or 443),
+        "compression": None,
+        "max_size": None,
+        "open_timeout": OPENING,
+        "close_timeout": CLOSING,
+        "ping_interval": PING,
+        "ping_timeout": PONG,
+        "logger": _silent,
+        "user_agent_header": "aciflow",
+    }
+    if _named(grant):
+        options["additional_headers"] = {"Authorization": grant.password}
+    return options
+
+
+def _named(grant: Grant) -> bool:
+    """
+    Whether the password is a header, not the first message.
+
+    ACI's reference wants an attach's there, "as an Authorization header value" (ContainerAttachResponse),
+    and az sends an exec's first.
+    """
+    return grant.kind == "attach"
+
+
+def proxy_for(host: str, port: int) -> str | None:
+    """
+    The proxy that the environment names for a host: HTTPS_PROXY or ALL_PROXY, unless NO_PROXY has it.
+
+    As httpx chooses for ARM itself. (websockets' own choice would prefer a SOCKS proxy.)
+    """
+    proxies = getproxies()
+    found = proxies.get("https") or proxies.get("all")
+    if not found or proxy_bypass(f"{host}:{port}"):
+        return None
+    return found if "://" in found else f"http://{found}"
+
+
+def _unreachable(grant: Grant, error: Exception) -> Exception:
+    where = label(grant.uri)
+    if isinstance(error, ImportError):
+        return ConfigurationError(
+            "a SOCKS proxy is configured, which needs: pip install python-socks"
+        )
+    if isinstance(error, ValueError) and not isinstance(error, ssl.CertificateError):
+        # Its text may hold the proxy's password.
+        return ConfigurationError(
+            "HTTPS_PROXY or ALL_PROXY is no URL of a proxy (http://host:port)"
+        )
+    if isinstance(error, ssl.SSLError):
+        why = f"its certificate is not trusted, or it speaks no TLS: {error.reason or error}"
+    elif isinstance(error, TimeoutError):
+        why = f"no answer within {OPENING:g} s"
+    elif isinstance(error, WebSocketException):
+        why = type(error).__name__  # its text may have headers
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        why += "" if status is None else f" (HTTP {status})"
+    else:
+        why = str(error) or type(error).__name__
+    return EndpointUnreachableError(f"cannot connect to the session on {where}: {why}")
+
+
+def _ended(closed: ConnectionClosed) -> bytes:
+    """The end; how a service closes says nothing, except that a password is wrong, or that it failed."""
+    if closed.rcvd is not None and closed.rcvd.code in _REFUSED:
+        reason = closed.rcvd.reason or _REFUSED[closed.rcvd.code]
+        raise ExecError(f"the session was refused: {reason}") from None
+    return b""
+
+
+def _bytes(data: str | bytes) -> bytes:
+    return data.encode() if isinstance(data, str) else data
+
+
+def _pieces(data: bytes, size: int = 16 * 1024) -> list[bytes]:
+    return [data[at : at + size] for at in range(0, len(data), size)]
+
+
+def _size(rows: int, columns: int) -> str:
+    return json.dumps({"resize": {"rows": rows, "cols": columns}})
