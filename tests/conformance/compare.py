@@ -16,6 +16,9 @@ What: TypeAlias = Literal["missing", "extra", "type", "value", "order"]
 same keys, in another order.
 """
 
+Found: TypeAlias = tuple[str, What, Any, Any]
+"""Path, sort of difference, the recorded value, ours."""
+
 # What the server picks: equal where both are of the same form and the client did not send it.
 _FORMS = tuple(
     (name, re.compile(pattern))
@@ -73,7 +76,7 @@ class Comparison:
         self._sent = sent
         self.fields = 0
 
-    def bodies(self, recorded: Any, ours: Any, path: str = "") -> Iterator[tuple[Any, ...]]:
+    def bodies(self, recorded: Any, ours: Any, path: str = "") -> Iterator[Found]:
         """Yield ``(path, what, recorded, ours)`` for each difference, at its topmost field."""
         self.fields += 1
         if isinstance(recorded, dict) and isinstance(ours, dict):
@@ -85,7 +88,7 @@ class Comparison:
         elif recorded != ours and not self._alike(recorded, ours):
             yield path, "value", recorded, ours
 
-    def _objects(self, recorded: Any, ours: Any, path: str) -> Iterator[tuple[Any, ...]]:
+    def _objects(self, recorded: Any, ours: Any, path: str) -> Iterator[Found]:
         prefix = f"{path}." if path else ""
         for key, value in recorded.items():
             if key not in ours:
@@ -99,7 +102,7 @@ class Comparison:
         if both[0] != both[1]:
             yield path, "order", both[0], both[1]
 
-    def _lists(self, recorded: Any, ours: Any, path: str) -> Iterator[tuple[Any, ...]]:
+    def _lists(self, recorded: Any, ours: Any, path: str) -> Iterator[Found]:
         if path.endswith("events"):
             yield from self._events(recorded, ours, path)
             return
@@ -108,7 +111,7 @@ class Comparison:
         for one, other in zip(recorded, ours, strict=False):
             yield from self.bodies(one, other, f"{path}[]")
 
-    def _events(self, recorded: Any, ours: Any, path: str) -> Iterator[tuple[Any, ...]]:
+    def _events(self, recorded: Any, ours: Any, path: str) -> Iterator[Found]:
         """Events come in any order, so they are told apart by their names."""
         have, told = _numbered(ours), _numbered(recorded)
         for key in dict.fromkeys([*told, *have]):

@@ -231,7 +231,7 @@ class ContainerRecord:
         self._add_killing(at)
 
     def finished(self, at: float) -> None:
-        """It has ended for good, by itself: ACI has a ``Killing`` event for that too (recorded)."""
+        """It has ended by itself: ACI has a ``Killing`` event for that too (recorded)."""
         if not self.unhealthy and self.container_id:
             self._add_killing(at)
 

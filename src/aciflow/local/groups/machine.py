@@ -207,6 +207,8 @@ class GroupMachine(GroupState):
             record.pulled(seen.at, seen.digest)
         elif isinstance(seen, PullFailed) and pulling:
             record.pull_failed(seen.at, seen.message)
+            if self._intent != "run":
+                record.called_off(seen.at)
         elif isinstance(seen, Started) and self._is_start(record, seen.attempt):
             record.started(seen.at, seen.container_id)
             if self._intent != "run" or self.given_up:
@@ -255,11 +257,11 @@ class GroupMachine(GroupState):
         """A container has ended by itself, or was not healthy: apply the restart policy."""
         if self._intent != "run" or self.given_up:
             return
+        if not record.run.init:
+            record.finished(at)
         if self.desired.comes_back(record.run, record.exit_code, unhealthy=record.unhealthy):
             record.restart_later(at)
-        elif not record.run.init:
-            record.finished(at)
-        elif record.exit_code != 0:
+        elif record.run.init and record.exit_code != 0:
             name, code = record.run.name, record.exit_code
             self._give_up(f"Init container '{name}' has failed with exit code {code}", at)
 
