@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import math
+import os
 import threading
 import weakref
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from aciflow.errors import AciflowError, ConfigurationError
+from aciflow.local.clock import LocalClock
+from aciflow.local.config import Config, config_from
+from aciflow.local.own import Identity, StateDirectory
 from aciflow.local.protocol import Reply, Request
-from aciflow.local.runtime.base import Clock, Runtime
+from aciflow.local.runtime.base import Runtime, Terminal
 from aciflow.local.service import OwnService, Service, new_id
 from aciflow.local.tokens import LocalCredential
 
@@ -21,6 +27,7 @@ if TYPE_CHECKING:
 
     from aciflow.client import Client
     from aciflow.drivers.workers import Workers
+    from aciflow.local.faults import Faults
     from aciflow.local.runtime.simulated import SimulatedProber
     from aciflow.local.runtime.simulation import Traces
     from aciflow.local.served.server import Served
@@ -50,10 +57,22 @@ class LocalAzure:
         traces: Starts to replay, for ``simulated``: see
             :class:`aciflow.local.runtime.simulated.SimulatedRuntime`.
         speed: Simulated seconds in a real one, for ``simulated``.
-        seed: For what is drawn, for ``simulated``.
+        seed: For what is drawn: the simulation's starts, and the faults.
+        azure_files: Which local folder stands for which Azure Files share: ``account/share`` to a
+            directory. Other shares are refused.
+        quotas: What a region allows, by the names of ACI's usages (``ContainerGroups``,
+            ``StandardCores``, ...); others have Azure's defaults.
+        state: A directory where it lives longer than its process: killed and started again, it knows its
+            groups, adopts their containers and accepts the tokens that it issued. One process at a time
+            has it. Needs an engine.
+        keep: When closed, leave the groups running and the state where it is; needs ``state``. Otherwise
+            closing removes every group.
+
+    Attributes:
+        config: What was set.
 
     Raises:
-        ConfigurationError: The arguments do not go together.
+        ConfigurationError: The arguments do not go together, or another process has ``state``.
     """
 
     def __init__(
@@ -64,20 +83,51 @@ class LocalAzure:
         traces: Traces | None = None,
         speed: float = 1.0,
         seed: int = 0,
+        azure_files: Mapping[str, str | os.PathLike[str]] | None = None,
+        quotas: Mapping[str, float] | None = None,
+        state: str | os.PathLike[str] | None = None,
+        keep: bool = False,
     ) -> None:
-        simulation = traces is not None or speed != 1.0 or seed != 0
-        if runtime != "simulated" and simulation:
-            raise ConfigurationError("traces=, speed= and seed= need runtime='simulated'")
+        if runtime != "simulated" and (traces is not None or speed != 1.0):
+            raise ConfigurationError("traces= and speed= need runtime='simulated'")
+        if not 0 < speed < math.inf:
+            raise ConfigurationError(f"speed={speed!r} has to be above zero")
         if runtime != "engine" and addresses != "auto":
             raise ConfigurationError("addresses= needs runtime='engine'")
-        if isinstance(runtime, str):
-            runtime = _make(runtime, addresses, traces, speed, seed)
-        self._take(OwnService(runtime))
+        if state is not None and runtime != "engine":
+            raise ConfigurationError(
+                "state= needs runtime='engine': nothing of a simulation outlives its process"
+            )
+        if keep and state is None:
+            raise ConfigurationError("keep=True needs state=: who shall know what was kept?")
+        self.config = config_from(azure_files or {}, quotas or {})
+        if isinstance(runtime, str) and runtime not in ("engine", "simulated"):
+            raise ConfigurationError(f"runtime={runtime!r}: choose engine, simulated or a Runtime")
+        directory = StateDirectory(state) if state is not None else None
+        try:
+            identity = directory.identity(new_id) if directory is not None else Identity.new(new_id)
+            if isinstance(runtime, str):
+                kept = directory is not None
+                runtime = _make(runtime, addresses, traces, speed, seed, identity, kept=kept)
+            service = OwnService(
+                runtime,
+                identity=identity,
+                directory=directory,
+                keep=keep,
+                config=self.config,
+                seed=seed,
+            )
+        except BaseException:
+            if directory is not None:
+                directory.release()
+            raise
+        self._take(service)
 
     @classmethod
     def over(cls, service: Service) -> LocalAzure:
         """A ``LocalAzure`` on another service than one of its own, as :meth:`shared` uses it."""
         self = cls.__new__(cls)
+        self.config = Config()
         self._take(service)
         return self
 
@@ -114,9 +164,23 @@ class LocalAzure:
         return self._service.subscription_id
 
     @property
-    def clock(self) -> Clock:
-        """Its clock: a function that gives seconds since the epoch."""
+    def clock(self) -> LocalClock:
+        """
+        Its clock: calling it gives seconds since the epoch; it can be stopped and set forward.
+
+        The shared endpoint's cannot (``ConfigurationError``).
+        """
         return self._service.clock
+
+    @property
+    def faults(self) -> Faults:
+        """
+        What goes wrong on purpose; see :mod:`aciflow.local.faults`.
+
+        Raises:
+            ConfigurationError: This is the shared endpoint, which other programs use too.
+        """
+        return self._service.faults
 
     @property
     def runtime(self) -> Runtime | None:
@@ -148,6 +212,22 @@ class LocalAzure:
     def handle(self, request: Request) -> Reply:
         """Answer one request; blocks, and may be called from any thread."""
         return self._service.request(request)
+
+    def connect(self, session: str, password: str) -> Terminal | None:
+        """
+        Open what an exec or attach has promised; blocks, and may be called from any thread.
+
+        Args:
+            session: Its id, the last part of the path of its ``webSocketUri``.
+            password: The one that was given with it; a session is good for one connection.
+
+        Returns:
+            ``None`` for a session that is not known, was used, has expired, or has another password.
+
+        Raises:
+            LookupError: Its container does not run any more.
+        """
+        return self._service.connect(session, password)
 
     def prober(self) -> SimulatedProber | None:
         """What to probe with instead of the network; ``None`` where the network is right."""
@@ -234,7 +314,7 @@ class LocalAzure:
     # --- life ------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """End; an isolated endpoint removes every group it still has."""
+        """End; an isolated endpoint removes every group it still has, unless it was made with ``keep``."""
         with self._lock:
             if self._closed:
                 return
@@ -273,16 +353,17 @@ def _make(
     traces: Traces | None,
     speed: float,
     seed: int,
+    identity: Identity,
+    *,
+    kept: bool,
 ) -> Runtime:
     if kind == "simulated":
         from aciflow.local.runtime.simulated import SimulatedRuntime
 
         return SimulatedRuntime(traces=traces, seed=seed, speed=speed)
-    if kind != "engine":
-        raise ConfigurationError(f"runtime={kind!r}: choose engine, simulated or a Runtime")
     from aciflow.local.runtime.engine.runtime import EngineRuntime
 
-    return EngineRuntime(new_id().replace("-", ""), addresses=addresses)
+    return EngineRuntime(identity.endpoint_id, addresses=addresses, ephemeral=not kept)
 
 
 @atexit.register

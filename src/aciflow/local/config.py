@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
+import os
+
 from collections.abc import Mapping
+from pathlib import Path
 
 from attrs import field, frozen
 
+from aciflow.errors import ConfigurationError
 
-__all__ = ["Config"]
+
+__all__ = ["Config", "config_from"]
 
 
 @frozen(kw_only=True)
@@ -24,3 +30,30 @@ class Config:
 
     azure_files: Mapping[str, str] = field(factory=dict)
     quotas: Mapping[str, float] = field(factory=dict)
+
+
+def config_from(
+    azure_files: Mapping[str, str | os.PathLike[str]], quotas: Mapping[str, float]
+) -> Config:
+    """
+    Settings as a user gives them.
+
+    Raises:
+        ConfigurationError: A share's name is none, its folder is not there, or a quota is no number.
+    """
+    folders: dict[str, str] = {}
+    for name, folder in azure_files.items():
+        account, slash, share = name.partition("/")
+        if not slash or not account or not share or "/" in share:
+            raise ConfigurationError(f"azure_files: {name!r} is not of the form account/share")
+        path = Path(folder).expanduser().absolute()
+        if not path.is_dir():
+            raise ConfigurationError(
+                f"azure_files: {name!r} is to be {path}, which is no directory"
+            )
+        folders[name] = str(path)
+    for name, limit in quotas.items():
+        good = isinstance(limit, int | float) and not isinstance(limit, bool)
+        if not good or not 0 <= limit < math.inf:
+            raise ConfigurationError(f"quotas: {name!r} is to be {limit!r}, which is no limit")
+    return Config(azure_files=folders, quotas=dict(quotas))

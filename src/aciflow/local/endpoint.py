@@ -7,8 +7,13 @@ simulator's heap through thousands of launches in seconds.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import json
+import re
+
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
@@ -22,17 +27,54 @@ from aciflow.local.protocol import (
     Question,
     Reply,
     Request,
+    ResolveImages,
 )
-from aciflow.local.rest import catalogue, errors, groups, operations, resource_groups
-from aciflow.local.rest.locations import LOCATIONS
-from aciflow.local.rest.routing import Call, Router
+from aciflow.local.rest import (
+    catalogue,
+    containers,
+    errors,
+    groups,
+    operations,
+    profiles,
+    providers,
+    regions,
+    resource_groups,
+    resources,
+    tags,
+)
+from aciflow.local.rest.locations import LOCATIONS, normal_location
+from aciflow.local.rest.providers import check_registered
+from aciflow.local.rest.routing import Call, Handler, Router
 from aciflow.local.rest.state import State
+from aciflow.local.rest.versions import check_version
+
+
+if TYPE_CHECKING:
+    from aciflow.local.faults import Plan
 
 
 __all__ = ["Endpoint"]
 
 
-_ROUTER = Router([*groups.ROUTES, *resource_groups.ROUTES, *operations.ROUTES, *catalogue.ROUTES])
+_ROUTER = Router(
+    route
+    for part in (
+        groups,
+        containers,
+        resource_groups,
+        resources,
+        operations,
+        catalogue,
+        providers,
+        regions,
+        tags,
+        profiles,
+    )
+    for route in part.ROUTES
+)
+
+
+_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
 class Endpoint:
@@ -92,7 +134,17 @@ class Endpoint:
         """The uids of deleted groups of which the runtime may still have something."""
         return frozenset(uid for uid, machine in self.state.machines.items() if machine.closing)
 
-    def handle(self, request: Request, now: float, answer: Any = None) -> Reply | Question:
+    def authentic(self, request: Request) -> bool:
+        """Whether a request carries a token that is good here."""
+        try:
+            self._authenticate(request)
+        except errors.Refusal:
+            return False
+        return True
+
+    def handle(
+        self, request: Request, now: float, answer: Any = None, plan: Plan | None = None
+    ) -> Reply | Question:
         """
         Answer one request.
 
@@ -100,6 +152,7 @@ class Endpoint:
             request: What was asked.
             now: Seconds since the epoch.
             answer: The runtime's answer to the question that the same request got before.
+            plan: What it meets of the endpoint's faults; what happens on the wire is the host's business.
 
         Returns:
             The reply; or a question for the runtime, after which the caller calls again with its
@@ -107,12 +160,33 @@ class Endpoint:
             :meth:`tick`.
         """
         try:
-            reply = self._answer(request, now, answer)
+            reply = self._answer(request, now, answer, plan)
         except errors.Refusal as refusal:
             reply = refusal.reply()
-        if not isinstance(reply, Reply):
-            return reply
+        return self.dressed(request, reply, now) if isinstance(reply, Reply) else reply
+
+    def dressed(self, request: Request, reply: Reply, now: float) -> Reply:
+        """A reply with the headers that all of ARM's have."""
         return evolve(reply, headers={**reply.headers, **self._headers(request, reply, now)})
+
+    def location_of(self, request: Request) -> str | None:
+        """The region that a request is about, normalised: of its body, its path or its group."""
+        body: Any = None
+        with contextlib.suppress(ValueError, RecursionError):
+            body = json.loads(request.body or b"null")
+        given = body.get("location") if isinstance(body, dict) else None
+        if isinstance(given, str):
+            return normal_location(given)
+        parts = [part.lower() for part in request.path.split("/") if part]
+        named = dict(itertools.pairwise(parts))
+        if "locations" in named:
+            return normal_location(named["locations"])
+        home = named.get("resourcegroups", "")
+        record = self.state.groups.get((home, named.get("containergroups", "")))
+        if record is not None:
+            return record.location
+        group = self.state.resource_groups.get(home)
+        return group.location if group is not None else None
 
     def tick(
         self, observed: Sequence[Observation], now: float
@@ -179,17 +253,34 @@ class Endpoint:
 
     # --- inside ----------------------------------------------------------------------------
 
-    def _answer(self, request: Request, now: float, answer: Any) -> Reply | Question:
+    def _answer(
+        self, request: Request, now: float, answer: Any, plan: Plan | None
+    ) -> Reply | Question:
         self._authenticate(request)
         route, params = _ROUTER.find(request.method, request.path)
-        if route.versioned and "api-version" not in request.query:
-            raise errors.missing_api_version()
+        if route.versioned:
+            check_version(request.path, request.query.get("api-version"), self.state.locations)
         subscription = params.get("subscription")
         if subscription is not None and subscription.lower() != self.state.subscription_id.lower():
             raise errors.subscription_not_found(subscription)
-        return route.handler(
-            Call(request=request, params=params, now=now, state=self.state, answer=answer)
-        )
+        check_registered(self.state, request)
+        call = Call(request=request, params=params, now=now, state=self.state, answer=answer)
+        return route.handler(call) if plan is None else self._meeting(plan, route.handler, call)
+
+    def _meeting(self, plan: Plan, handler: Handler, call: Call) -> Reply | Question:
+        """What a handler says where the service has a fault."""
+        from aciflow.local.faults import effects
+
+        location = self.location_of(call.request) or ""
+        if plan.failure is not None and call.answer is not None:
+            self.state.doom = effects.doom(plan.failure, call.request, location, call.now)
+        try:
+            reply = handler(call)
+        finally:
+            self.state.doom = None
+        if isinstance(reply, ResolveImages) and plan.refusal is not None:
+            raise effects.refusal(plan.refusal, call.request, location)  # it was valid so far
+        return effects.distorted(plan, reply, call.now) if isinstance(reply, Reply) else reply
 
     def _authenticate(self, request: Request) -> None:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
@@ -198,7 +289,9 @@ class Endpoint:
             raise errors.unauthenticated(self.state.tenant_id, missing=not given)
 
     def _headers(self, request: Request, reply: Reply, now: float) -> dict[str, str]:
-        correlation = request.headers.get("x-ms-correlation-request-id") or self._new_id()
+        correlation = request.headers.get("x-ms-correlation-request-id", "")
+        if _ID.fullmatch(correlation) is None:
+            correlation = self._new_id()
         region = "global"
         if isinstance(reply.body, dict):
             region = reply.body.get("location") or region

@@ -11,14 +11,22 @@ import threading
 import time
 
 from collections.abc import Callable
-from typing import Any, Literal, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from aciflow.errors import ConfigurationError, EndpointUnreachableError
+from aciflow.local.clock import LocalClock
 from aciflow.local.config import Config
 from aciflow.local.endpoint import Endpoint
-from aciflow.local.host import Host, Store
+from aciflow.local.host import FaultBox, Host
+from aciflow.local.own import Identity, StateDirectory
 from aciflow.local.protocol import Reply, Request
 from aciflow.local.runtime.base import Clock, Runtime, Terminal
 from aciflow.local.tokens import AccessToken, Tokens
+
+
+if TYPE_CHECKING:
+    from aciflow.local.faults import Faults
 
 
 __all__ = ["ENGINE_LACKS", "OwnService", "Service", "new_id"]
@@ -66,8 +74,18 @@ class Service(Protocol):
         ...
 
     @property
-    def clock(self) -> Clock:
-        """Its clock: seconds since the epoch."""
+    def clock(self) -> LocalClock:
+        """Its clock."""
+        ...
+
+    @property
+    def faults(self) -> Faults:
+        """
+        What goes wrong on purpose.
+
+        Raises:
+            aciflow.errors.ConfigurationError: Others use the endpoint, too.
+        """
         ...
 
     def start(self) -> None:
@@ -110,37 +128,56 @@ class Service(Protocol):
 
 class OwnService:
     """
-    An endpoint in this process, that nobody else knows and that leaves nothing behind.
+    An endpoint in this process, that nobody else knows.
+
+    Without a directory it leaves nothing behind: what a killed process left on the engine is removed by
+    the next that starts there.
 
     Args:
         runtime: What it runs on.
-        store: Where its state is kept, or ``None``.
+        identity: Who it is; somebody new if ``None``.
+        directory: Where it lives on when this process is killed, or ``None``.
+        keep: Leave its groups where they are when it is closed; needs ``directory``.
         clock: Seconds since the epoch.
         ids: Gives new UUIDs.
         config: What can be set about the endpoint.
+        seed: Of its faults.
+
+    Attributes:
+        identity: Who it is.
+        clock: Its clock.
+        tokens: What issues and checks its tokens.
     """
 
     def __init__(
         self,
         runtime: Runtime,
         *,
-        store: Store | None = None,
+        identity: Identity | None = None,
+        directory: StateDirectory | None = None,
+        keep: bool = False,
         clock: Clock = time.time,
         ids: Callable[[], str] = new_id,
         config: Config | None = None,
+        seed: int = 0,
     ) -> None:
+        self.identity = identity or Identity.new(ids)
         self._runtime = runtime
-        self._store = store
-        self._clock = clock
+        self._directory = directory
+        self._keep = keep
         self._lock = threading.Lock()
         self._host: Host | None = None
         self._closed = False
-        self.subscription_id = ids()
-        self.tenant_id = ids()
-        self.tokens = Tokens(clock, tenant_id=self.tenant_id)
+        self.clock = LocalClock(clock, ahead=directory.ahead if directory is not None else 0.0)
+        if directory is not None:
+            self.clock.on_change(lambda changed: directory.keep_clock(changed.ahead))
+        self._faults = FaultBox(seed)
+        self.tokens = Tokens(
+            self.clock, bytes.fromhex(self.identity.key), tenant_id=self.identity.tenant_id
+        )
         self.endpoint = Endpoint(
-            subscription_id=self.subscription_id,
-            tenant_id=self.tenant_id,
+            subscription_id=self.identity.subscription_id,
+            tenant_id=self.identity.tenant_id,
             token_check=self.tokens.check,
             new_id=ids,
             unsupported=ENGINE_LACKS if runtime.kind == "engine" else (),
@@ -153,14 +190,29 @@ class OwnService:
         return self._runtime.kind
 
     @property
+    def subscription_id(self) -> str:
+        """Its subscription."""
+        return self.identity.subscription_id
+
+    @property
+    def tenant_id(self) -> str:
+        """Its tenant."""
+        return self.identity.tenant_id
+
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong on purpose; nothing, until a rule is added."""
+        return self._faults.get()
+
+    @property
+    def directory(self) -> Path | None:
+        """Where it lives on, private to its user."""
+        return self._directory.path if self._directory is not None else None
+
+    @property
     def runtime(self) -> Runtime:
         """What it runs on."""
         return self._runtime
-
-    @property
-    def clock(self) -> Clock:
-        """Its clock."""
-        return self._clock
 
     def start(self) -> None:
         """
@@ -184,14 +236,27 @@ class OwnService:
         return self.tokens.issue()
 
     def keep(self) -> None:
-        """Nothing outlives an endpoint of one's own."""
+        """Nothing outlives an endpoint of one's own, but what ``keep=True`` leaves."""
 
     def close(self) -> None:
-        """Remove every group, and end."""
-        self._closed = True
-        host = self._host
-        if host is not None:
-            host.close()
+        """Remove every group, unless they are to be kept, and end."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            host = self._host
+        directory = self._directory
+        try:
+            if host is None and directory is not None and not self._keep:
+                # Nobody used it, and it may have groups.
+                host = self._host = self._make() if directory.store.load() is not None else None
+            if host is not None:
+                host.close(keep=self._keep)
+            if directory is not None and not self._keep:
+                directory.clear()
+        finally:
+            if directory is not None:
+                directory.release()
 
     def describe(self) -> dict[str, Any]:
         """What ``doctor`` shows."""
@@ -203,8 +268,26 @@ class OwnService:
             with self._lock:
                 host = self._host
                 if host is None:
-                    host = Host(self.endpoint, self._runtime, self._store, clock=self._clock)
                     if self._closed:
-                        host.close()
-                    self._host = host
+                        raise EndpointUnreachableError("this local endpoint is closed")
+                    host = self._host = self._make()
         return host
+
+    def _make(self) -> Host:
+        directory = self._directory
+        if directory is not None and (saved := directory.saved()) is not None:
+            try:
+                self.endpoint.load(saved)
+            except (ValueError, KeyError, TypeError) as problem:
+                raise ConfigurationError(
+                    f"state={str(directory.path)!r}: state.json is of another version ({problem}); remove "
+                    "it to forget its groups (their containers are removed then)"
+                ) from problem
+        return Host(
+            self.endpoint,
+            self._runtime,
+            directory.store if directory is not None else None,
+            recover=directory is not None,
+            clock=self.clock,
+            faults=self._faults,
+        )

@@ -18,16 +18,23 @@ import threading
 import time
 import weakref
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from aciflow.errors import EndpointUnreachableError, EngineUnavailableError
+from aciflow.errors import (
+    ConfigurationError,
+    EndpointUnreachableError,
+    EngineUnavailableError,
+)
 from aciflow.local import channel
 from aciflow.local.azure import LocalAzure
+from aciflow.local.clock import LocalClock, SharedClock
+from aciflow.local.duplex import RemoteTerminal, lend
 from aciflow.local.endpoint import Endpoint
 from aciflow.local.host import Host
 from aciflow.local.protocol import Reply, Request
-from aciflow.local.runtime.base import Clock, Runtime
+from aciflow.local.runtime.base import Runtime, Terminal
 from aciflow.local.service import ENGINE_LACKS, new_id
 from aciflow.local.state import (
     FileLock,
@@ -41,6 +48,7 @@ from aciflow.local.tokens import AccessToken, Tokens
 
 
 if TYPE_CHECKING:
+    from aciflow.local.faults import Faults
     from aciflow.local.runtime.engine.address import EngineAddress
 
 
@@ -95,6 +103,7 @@ class SharedService:
             bytes.fromhex(self._identity["key"]),
             tenant_id=self._identity["tenant_id"],
         )
+        self._clock = SharedClock()
         self._parents: object = None
         self.closed = False
         self._reset()
@@ -141,9 +150,22 @@ class SharedService:
         return self._host.runtime if self._host is not None else None
 
     @property
-    def clock(self) -> Clock:
+    def clock(self) -> LocalClock:
         """Real time."""
-        return time.time
+        return self._clock
+
+    @property
+    def faults(self) -> Faults:
+        """
+        It has none.
+
+        Raises:
+            ConfigurationError: Always.
+        """
+        raise ConfigurationError(
+            "the shared local endpoint has no faults, since other programs use it too; make an endpoint "
+            "of your own: aciflow.local.LocalAzure()"
+        )
 
     @property
     def holds(self) -> bool:
@@ -185,6 +207,39 @@ class SharedService:
             repeat=request.method in _REPEATABLE,
         )
         return channel.decode_reply(answer) if answer is not None else self.request(request)
+
+    def connect(self, session: str, password: str) -> Terminal | None:
+        """
+        Open what an exec or attach has promised, in whichever process the endpoint is.
+
+        Returns:
+            ``None`` for a session that cannot be claimed, as after another process has taken over.
+
+        Raises:
+            LookupError: Its container does not run any more.
+        """
+        with self._lock:
+            # Of its own, since it is the terminal's from then on.
+            connection = self._connect() if self._host is None else None
+        host = self._host
+        if connection is None:
+            if host is None:
+                raise EndpointUnreachableError("this local endpoint is closed")
+            return host.connect(session, password)
+        try:
+            asked = {"op": "connect", "session": session, "password": password}
+            answer = connection.ask(asked, timeout=_ANSWER)
+        except OSError as error:
+            connection.close()
+            raise EndpointUnreachableError(
+                f"the process that holds the local endpoint has ended: {error}"
+            ) from error
+        if answer == {"connected": True}:
+            return RemoteTerminal(connection)
+        connection.close()
+        if "problem" in answer:
+            raise _problem(answer["problem"])
+        return None
 
     def keep(self) -> None:
         """
@@ -337,7 +392,7 @@ class SharedService:
                 # Of another version: its containers are removed below, since nobody knows them.
                 with contextlib.suppress(ValueError):
                     endpoint.load(saved)
-            host = Host(endpoint, runtime, store)
+            host = Host(endpoint, runtime, store, clock=self._clock)
             if endpoint.idle:
                 runtime.recover({})
             secret = secrets.token_hex(32)
@@ -352,7 +407,7 @@ class SharedService:
             self._holder_lock.release()
             raise
 
-    def _answer(self, message: dict[str, Any]) -> dict[str, Any]:
+    def _answer(self, message: dict[str, Any]) -> dict[str, Any] | channel.Takeover:
         host = self._host
         if host is None:
             raise _closing()
@@ -360,9 +415,17 @@ class SharedService:
             if message["op"] == "request":
                 reply = host.request(channel.decode_request(message["request"]))
                 return channel.encode_reply(reply)
+            if message["op"] == "connect":
+                terminal = host.connect(message["session"], message["password"])
+                if terminal is None:
+                    return {"connected": False}
+                run = partial(lend, terminal)
+                return channel.Takeover({"connected": True}, run, terminal.close)
             return {"groups": len(host.endpoint.recovery())}
         except EngineUnavailableError as error:
             return {"problem": ["engine", error.message]}
+        except LookupError as error:
+            return {"problem": ["lookup", str(error.args[0] if error.args else error)]}
         except Exception as error:  # the asker's problem, and this thread serves it again
             if isinstance(error, EndpointUnreachableError) and self._host is not host:
                 raise _closing() from error
@@ -407,6 +470,8 @@ def _late() -> Exception:
 
 def _problem(problem: list[str]) -> Exception:
     kind, message = problem
+    if kind == "lookup":
+        return LookupError(message)
     return EngineUnavailableError(message) if kind == "engine" else RuntimeError(message)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import httpx
 
-from aciflow.local.protocol import Reply, Request
+from aciflow.local.protocol import Dropped, Reply, Request
 
 
 __all__ = ["AsyncLocalTransport", "LocalTransport"]
@@ -32,7 +32,12 @@ class LocalTransport(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Answer in process."""
-        return _response(request, self._handle(_request(request, request.read())))
+        wire = _request(request, request.read())
+        try:
+            reply = self._handle(wire)
+        except Dropped as problem:
+            raise httpx.ReadError(str(problem), request=request) from problem
+        return _response(request, reply)
 
 
 class AsyncLocalTransport(httpx.AsyncBaseTransport):
@@ -73,7 +78,11 @@ class AsyncLocalTransport(httpx.AsyncBaseTransport):
                 loop.call_soon_threadsafe(settle, reply, error)
 
         self._submit(work)
-        return _response(request, await done)
+        try:
+            reply = await done
+        except Dropped as problem:
+            raise httpx.ReadError(str(problem), request=request) from problem
+        return _response(request, reply)
 
 
 def _request(request: httpx.Request, body: bytes) -> Request:
