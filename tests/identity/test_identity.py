@@ -275,9 +275,11 @@ def test_instances_are_azures_login_hosts_and_the_endpoint_itself(world: World) 
         base = f"https://{LOGIN_HOSTS[0]}"
         return body(world.get("/common/discovery/instance", base=base, query=query))
 
-    for authority in (BASE, f"https://{LOGIN_HOSTS[1]}"):
-        document = f"{authority}/{TENANT}/v2.0/.well-known/openid-configuration"
+    # the second as MSAL asks about the first
+    for authority in (BASE, "https://localhost", f"https://{LOGIN_HOSTS[1]}"):
+        document = f"https://{LOGIN_HOSTS[0]}/{TENANT}/v2.0/.well-known/openid-configuration"
         assert document == ask(authority)["tenant_discovery_endpoint"]
+        assert authority.removeprefix("https://") in ask(authority)["metadata"][0]["aliases"]
     assert set(LOGIN_HOSTS) == set(ask(f"https://{LOGIN_HOSTS[0]}")["metadata"][0]["aliases"])
     assert "invalid_instance" == ask("https://login.evil.example")["error"]
     assert "invalid_instance" == ask("https://127.evil.example")["error"]

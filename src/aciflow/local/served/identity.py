@@ -148,15 +148,20 @@ class Identity:
         asked = request.query.get("authorization_endpoint", "")
         try:
             parts = urlsplit(asked)
-            authority, host = f"https://{parts.netloc}", parts.hostname
         except ValueError:
-            authority, host = "", None
-        if authority != own and host not in metadata.LOGIN_HOSTS and not _is_loopback(host):
+            parts = urlsplit("")
+        host = parts.hostname
+        if (
+            f"https://{parts.netloc}" != own
+            and host not in metadata.LOGIN_HOSTS
+            and not _is_loopback(host)
+        ):
             raise _DeniedError(
                 400, "invalid_instance", 50049, f"Unknown or invalid instance {host or asked!r}."
             )
-        tenant = (parts.path.strip("/").split("/") or ["common"])[0] or "common"
-        return _reply(200, metadata.instances(authority, tenant))
+        tenant = parts.path.strip("/").split("/")[0] or "common"
+        # MSAL leaves the port out when it asks, so what it goes on with is at the host that it asked.
+        return _reply(200, metadata.instances(parts.netloc, own, tenant))
 
     def _check_tenant(self, tenant: str) -> None:
         if tenant.lower() in (self.tenant_id.lower(), *_ANY_TENANT):

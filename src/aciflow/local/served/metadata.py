@@ -167,15 +167,15 @@ def openid_configuration(authority: str, tenant: str, tenant_id: str, *, v2: boo
     }
 
 
-def instances(authority: str, tenant: str) -> Any:
+def instances(host: str, authority: str, tenant: str) -> Any:
     """
-    Which sign-in hosts are the same one, for who asks before trusting an authority.
+    Which sign-in hosts are the same one, for who asks before trusting one.
 
     Args:
-        authority: The one that was asked about.
-        tenant: Of which the discovery document is.
+        host: The one that was asked about.
+        authority: Where its discovery document is.
+        tenant: Of which the document is.
     """
-    host = urlsplit(authority).netloc
     aliases = [host] if host not in LOGIN_HOSTS else list(LOGIN_HOSTS)
     return {
         "tenant_discovery_endpoint": f"{authority}/{tenant}/v2.0/.well-known/openid-configuration",
