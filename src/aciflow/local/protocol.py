@@ -264,6 +264,7 @@ class OpenSandbox:
         ports: To be reachable from the caller; empty for a group without an address.
         restarts: Which ends of a container will be followed by another start; the group's address is
             to be held until then.
+        probe_ports: TCP ports that :class:`RunProbe` will ask for; they need not be of its address.
     """
 
     uid: str
@@ -272,6 +273,7 @@ class OpenSandbox:
     containers: int
     ports: tuple[PortSpec, ...] = ()
     restarts: Literal["always", "on-failure", "never"] = "never"
+    probe_ports: tuple[int, ...] = ()
 
 
 @frozen(kw_only=True)

@@ -61,6 +61,7 @@ class Desired:
             containers=len(self.init) + len(self.main),
             ports=self.ports,
             restarts=_RESTARTS[self.restart_policy],
+            probe_ports=tuple(sorted({port for run in self.main for port in _probed(run)})),
         )
 
     def pull(self, uid: str, run: ContainerRun) -> PullImage:
@@ -94,6 +95,10 @@ _RESTARTS: dict[str, Literal["always", "on-failure", "never"]] = {
     "OnFailure": "on-failure",
     "Never": "never",
 }
+
+
+def _probed(run: ContainerRun) -> list[int]:
+    return [probe.port for probe in run.probes.values() if probe.port is not None]
 
 
 def share_key(account: str, share: str) -> str:

@@ -44,19 +44,26 @@ class Addresses:
         self._mode: Mode = wanted
         self._lock = threading.Lock()
         self._held: dict[str, str] = {}
+        self._reached: bool | None = None
 
-    def open(self, uid: str, ports: Sequence[PortSpec]) -> Place:
+    def open(self, uid: str, ports: Sequence[PortSpec], probed: Sequence[PortSpec] = ()) -> Place:
         """
         A place for a group.
+
+        Args:
+            uid: The group.
+            ports: Of its address.
+            probed: Ports that this machine has to reach besides.
 
         Raises:
             EngineError: The engine has no network for it.
             OSError: A port is taken on every address; the message names it.
         """
         with self._lock:
-            mode = self._decide() if ports else "none"
+            published = [*ports, *([] if not probed or self._direct() else probed)]
+            mode = self._decide() if published else "none"
             if mode == "loopback":
-                ip = self._held.get(uid) or self._free_loopback(uid, ports)
+                ip = self._held.get(uid) or self._free_loopback(uid, published)
                 self._held[uid] = ip
                 return Place(mode="loopback", ip=ip)
             if mode == "mapped":
@@ -75,12 +82,24 @@ class Addresses:
         with self._lock:
             self._held.pop(uid, None)
 
+    @property
+    def direct(self) -> bool:
+        """Whether this machine reaches containers at their own addresses."""
+        with self._lock:
+            return self._direct()
+
     # --- which way ------------------------------------------------------------------------
 
     def _decide(self) -> Mode:
         if self._mode == "auto":
             self._mode = self._automatic()
         return self._mode
+
+    def _direct(self) -> bool:
+        mode = self._decide()
+        if mode == "loopback" and self._reached is None:
+            self._reached = self._automatic() == "bridge"
+        return mode == "bridge" or bool(self._reached)
 
     def _automatic(self) -> Mode:
         info = self._api.info()

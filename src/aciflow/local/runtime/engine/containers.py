@@ -80,27 +80,42 @@ class Sandbox:
         ports: Of its address.
         restarts: As in :class:`~aciflow.local.protocol.OpenSandbox`.
         place: Where the group lives.
+        probed: TCP ports that are also published since this machine, which probes them, does not reach
+            containers at their own addresses.
     """
 
     hostname: str
     ports: tuple[PortSpec, ...] = ()
     restarts: Restarts = "never"
     place: Place
+    probed: tuple[int, ...] = ()
+
+    @property
+    def published(self) -> tuple[PortSpec, ...]:
+        """All ports that are reached elsewhere than at the container's own address."""
+        if self.place.mode not in {"loopback", "mapped"}:
+            return ()
+        probed = (PortSpec(port=port) for port in self.probed)
+        return tuple(dict.fromkeys((*self.ports, *probed)))
 
     def dump(self) -> str:
         """As a label's value: a process that adopts the group learns all it needs from it."""
         ports = [[port.port, port.protocol] for port in self.ports]
-        return json.dumps([self.hostname, ports, self.restarts, self.place.mode, self.place.ip])
+        place = self.place
+        return json.dumps(
+            [self.hostname, ports, self.restarts, place.mode, place.ip, list(self.probed)]
+        )
 
     @classmethod
     def parse(cls, text: str) -> Sandbox:
         """What :meth:`dump` wrote."""
-        hostname, ports, restarts, mode, ip = json.loads(text)
+        hostname, ports, restarts, mode, ip, *more = json.loads(text)
         return cls(
             hostname=hostname,
             ports=tuple(PortSpec(port=port, protocol=kind) for port, kind in ports),
             restarts=restarts,
             place=Place(mode=mode, ip=ip),
+            probed=tuple(more[0]) if more else (),
         )
 
 
@@ -209,8 +224,8 @@ def _with_network(body: dict[str, Any], host: dict[str, Any], sandbox: Sandbox) 
     body["Hostname"] = sandbox.hostname
     host["NetworkMode"] = NETWORK
     place = sandbox.place
-    if place.mode in {"loopback", "mapped"}:
-        keys = [f"{port.port}/{port.protocol.lower()}" for port in sandbox.ports]
+    if sandbox.published:
+        keys = [f"{port.port}/{port.protocol.lower()}" for port in sandbox.published]
         body["ExposedPorts"] = {key: {} for key in keys}
         host["PortBindings"] = {
             key: [

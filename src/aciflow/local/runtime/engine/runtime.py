@@ -23,6 +23,7 @@ from aciflow.local.protocol import (
     Question,
     ReadLogs,
     ResolveImages,
+    RunProbe,
     StartContainer,
     StartFailed,
     StopContainer,
@@ -35,6 +36,7 @@ from aciflow.local.runtime.engine.api import EngineApi, EngineError
 from aciflow.local.runtime.engine.containers import group_labels
 from aciflow.local.runtime.engine.groups import Group, Member
 from aciflow.local.runtime.engine.ownimage import OwnImage
+from aciflow.local.runtime.engine.probing import Probes
 from aciflow.local.runtime.engine.pulling import Pulls
 from aciflow.local.runtime.engine.roster import Roster
 from aciflow.local.runtime.engine.sandbox import Sandboxes
@@ -47,6 +49,7 @@ from aciflow.local.runtime.engine.whereabouts import Whereabouts
 __all__ = ["EngineRuntime"]
 
 _THREADS = 32
+_PROBE_THREADS = 16
 
 
 class EngineRuntime:
@@ -68,10 +71,12 @@ class EngineRuntime:
     _lookups: images.Lookups
     _pulls: Pulls
     _signals: Signals
+    _probes: Probes
     _terminals: Terminals
     _whereabouts: Whereabouts
     _workers: Workers
     _pullers: Workers  # a slow registry must not hold up what needs none
+    _probers: Workers  # nor do containers that do not answer
     _watcher: ExitWatcher
 
     def __init__(
@@ -127,9 +132,11 @@ class EngineRuntime:
         self._sandboxes = Sandboxes(api, self.endpoint_id, self._addresses, image)
         self._signals = Signals(api, image)
         self._terminals = Terminals(api, self._roster, self._hang_up)
+        self._probes = Probes(api, self._roster, self._sandboxes, self._kill, clock)
         self._whereabouts = Whereabouts(self._roster, self._sandboxes, api.address.host, clock)
         self._workers = Workers(_THREADS, "aciflow-engine")
         self._pullers = Workers(_THREADS, "aciflow-engine-pull")
+        self._probers = Workers(_PROBE_THREADS, "aciflow-engine-probe")
         self._watcher = ExitWatcher(
             api, self.endpoint_id, self._roster.died, self._roster.check_all
         )
@@ -157,6 +164,7 @@ class EngineRuntime:
         self._roster.silence()
         self._pulls.cut()
         self._terminals.close()
+        self._probes.close()
         with self._roster.changed:
             self._roster.changed.wait_for(lambda: self._working == 0, timeout=60)
         self._watcher.close()
@@ -172,6 +180,7 @@ class EngineRuntime:
                 self._lease.release(done=removed)
             self._workers.close()
             self._pullers.close()
+            self._probers.close()
             self._api.close()
 
     def describe(self) -> dict[str, Any]:
@@ -242,6 +251,10 @@ class EngineRuntime:
         labels = group_labels(self.endpoint_id, group.uid, group.resource_id)
         self._submit(partial(self._signals.hang_up, exec_id, labels), group)
 
+    def _kill(self, exec_id: str, group: Group) -> None:
+        labels = group_labels(self.endpoint_id, group.uid, group.resource_id)
+        self._submit(partial(self._signals.kill, exec_id, labels), group)
+
     def _hang_up_left(self, group: Group, member: Member) -> None:
         """Nobody holds the terminals of an earlier process any more."""
         with contextlib.suppress(EngineError):
@@ -265,6 +278,8 @@ class EngineRuntime:
                 self._submit(partial(self._start, action), known)
             case PullImage():
                 self._submit(self._pulls.begin(action), workers=self._pullers)
+            case RunProbe():
+                self._submit(partial(self._probes.run, action), workers=self._probers)
             case StopContainer():
                 self._submit(partial(self._stop, action))
             case CloseSandbox():

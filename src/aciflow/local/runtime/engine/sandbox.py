@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from ipaddress import IPv4Address
 from typing import Any
 
-from aciflow.local.protocol import ContainerRun, OpenSandbox
+from aciflow.local.protocol import ContainerRun, OpenSandbox, PortSpec
 from aciflow.local.runtime.engine import pause
 from aciflow.local.runtime.engine.addresses import Addresses
 from aciflow.local.runtime.engine.api import EngineApi, EngineError
@@ -65,11 +65,13 @@ class Sandboxes:
             EngineError, OSError, LookupError, ValueError: It cannot be had; the message says why.
         """
         if group.sandbox is None:
+            probed = [PortSpec(port=port) for port in action.probe_ports]
             group.sandbox = Sandbox(
                 hostname=action.name,
                 ports=action.ports,
                 restarts=action.restarts,
-                place=self._addresses.open(group.uid, action.ports),
+                place=self._addresses.open(group.uid, action.ports, probed),
+                probed=action.probe_ports if probed and not self._addresses.direct else (),
             )
         # What engines map ports to is known once something runs, and must outlive restarts.
         mapped = group.sandbox.place.mode == "mapped"
@@ -77,7 +79,9 @@ class Sandboxes:
             group.pause_id = self._pause(group, group.sandbox)
         if not mapped or group.pause_id is None:
             return {}
-        return self._mapped(group.pause_id)
+        wanted = {port.port for port in action.ports}
+        found = self._mapped(group.pause_id)
+        return {port: where for port, where in found.items() if port in wanted}
 
     def hold(self, group: Group, ended: Member) -> None:
         """
@@ -121,6 +125,26 @@ class Sandboxes:
                 self._api.remove(made)
             raise
         return made
+
+    def reach(self, group: Group, member: Member, port: int) -> tuple[str, int]:
+        """
+        Where this machine reaches a TCP port of a container.
+
+        Raises:
+            LookupError: It has no address now.
+            EngineError: The engine does not say.
+        """
+        holder = group.pause_id or member.id
+        sandbox = group.sandbox
+        if sandbox is not None and port in sandbox.probed:
+            host, reached = self._mapped(holder).get(port, ("", 0))
+            if not host:
+                raise LookupError(f"port {port} is not published")
+            return (sandbox.place.ip or host) if sandbox.place.mode == "loopback" else host, reached
+        ip = self.address_of(holder)
+        if ip is None:
+            raise LookupError("the container has no address")
+        return ip, port
 
     def address_of(self, container: str) -> str | None:
         """A container's address on the engine's network; ``None`` unless it runs."""

@@ -23,9 +23,9 @@ from aciflow.local.runtime.engine.hijack import Wire
 from aciflow.local.runtime.engine.roster import Roster
 
 
-__all__ = ["Terminals", "is_ours"]
+__all__ = ["DETACH", "Terminals", "is_ours"]
 
-_DETACH = "ctrl-^,ctrl-@,ctrl-^,ctrl-_,ctrl-@,ctrl-_,ctrl-^,ctrl-@"
+DETACH = "ctrl-^,ctrl-@,ctrl-^,ctrl-_,ctrl-@,ctrl-_,ctrl-^,ctrl-@"
 _DETACH_BYTES = bytes([0x1E, 0x00, 0x1E, 0x1F, 0x00, 0x1F, 0x1E, 0x00])
 """
 What would let go of a terminal in the middle of its input.
@@ -108,7 +108,7 @@ class Terminals:
             "AttachStdin": True,
             "AttachStdout": True,
             "AttachStderr": True,
-            "DetachKeys": _DETACH,
+            "DetachKeys": DETACH,
             **sized,
         }
         try:

@@ -99,6 +99,8 @@ class Whereabouts:
                 return
             place = group.sandbox.place
             ip = self._engine_host if place.mode == "mapped" else place.ip
+            if not group.sandbox.ports:  # what is published for its probes alone is not its address
+                ip = None
             ready = SandboxReady(uid=group.uid, at=self._clock(), ip=ip, mapped=mapped or {})
             self._roster.tell(group, ready)
 
