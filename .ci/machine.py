@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -23,6 +24,7 @@ TOOLS = ("nox>=2025.2",)
 
 sys.path.insert(0, str(ROOT))
 from tests.azure_cli import AZ_VERSION, az_directory  # noqa: E402
+from tests.clients.environments import OTHER_CLIENTS, clients_directory  # noqa: E402
 from tests.images import cache_directory, find_engine, left_by  # noqa: E402
 
 
@@ -134,23 +136,45 @@ def azure_cli() -> Path:
     """
     if named := os.environ.get("ACIFLOW_AZ"):
         return Path(named)
-    wanted = f"{sys.executable}\n{sys.version}\n{AZ_VERSION}"
-    digest = hashlib.sha256(wanted.encode()).hexdigest()[:12]
-    where = az_directory() / f"{AZ_VERSION}-{digest}"
-    if not (where / "complete").exists():
-        say(f"installing azure-cli {AZ_VERSION} in {where} (two minutes)")
-        where.parent.mkdir(parents=True, exist_ok=True)
-        for old in where.parent.iterdir():  # what was interrupted here, and versions of the past
-            if old == where or not old.name.startswith(f"{AZ_VERSION}-"):
-                shutil.rmtree(old, ignore_errors=True)
-        _make_environment(where)
-        python = str(where / "bin" / "python")
-        command = (python, "-m", "pip", "install", "-q", "--disable-pip-version-check")
-        done = _run(*command, f"azure-cli=={AZ_VERSION}")
-        if done.returncode:
-            raise MissingError(f"pip could not install azure-cli:\n{done.stdout[-2000:]}")
-        (where / "complete").touch()
-    return where / "bin" / "az"
+    wanted = f"azure-cli=={AZ_VERSION}"
+    return _program_environment(az_directory(), AZ_VERSION, [wanted], "two minutes") / "bin" / "az"
+
+
+def other_clients() -> None:
+    """
+    Install what others have built on Azure's SDK, each in an environment of its own (200 to 360 MB).
+
+    Raises:
+        MissingError: This Python cannot make an environment, or pip failed.
+    """
+    for name, requirements in OTHER_CLIENTS.items():
+        _program_environment(clients_directory(), name, requirements, "half a minute")
+
+
+def _program_environment(parent: Path, name: str, requirements: Sequence[str], takes: str) -> Path:
+    """
+    An environment for programs that are not to be mixed with anything else.
+
+    Its folder is ``NAME-DIGEST`` below ``parent``, with a file ``complete`` in it once it is.
+    """
+    wanted = "\n".join((sys.executable, sys.version, *requirements))
+    where = parent / f"{name}-{hashlib.sha256(wanted.encode()).hexdigest()[:12]}"
+    if (where / "complete").exists():
+        return where
+    what = ", ".join(requirements)
+    say(f"installing {what} in {where} ({takes})")
+    parent.mkdir(parents=True, exist_ok=True)
+    for old in parent.glob(f"{name}-*"):  # what was interrupted here, and versions of the past
+        shutil.rmtree(old, ignore_errors=True)
+    _make_environment(where)
+    command: tuple[str, ...] = (str(where / "bin" / "python"), "-m", "pip", "install", "-q")
+    if uv := shutil.which("uv"):
+        command = (uv, "pip", "install", "-q", "-p", str(where / "bin" / "python"))
+    done = _run(*command, *requirements)
+    if done.returncode:
+        raise MissingError(f"pip could not install {what}:\n{done.stdout[-2000:]}")
+    (where / "complete").touch()
+    return where
 
 
 def environments() -> Path:

@@ -289,26 +289,32 @@ def _own_credential(base: str) -> Any:
     """
     For an endpoint that is its own sign-in host, as ``aciflow local`` is: the environment's secret.
 
-    Only where ``AZURE_AUTHORITY_HOST`` names the very endpoint: the secret then goes nowhere else than to
-    whom the environment says it belongs.
+    Only where ``AZURE_AUTHORITY_HOST`` names the very endpoint, or ``IDENTITY_ENDPOINT`` is there (an
+    intercepted Azure keeps its own authority): the secret then goes nowhere else than to whom the
+    environment says it belongs.
     """
-    authority = os.environ.get("AZURE_AUTHORITY_HOST", "")
     names = ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET")
     tenant, client, secret = (os.environ.get(name, "") for name in names)
-    if authority and tenant and client and secret:
-        try:
-            own = _origin(authority if "://" in authority else f"https://{authority}")[0] == base
-        except ConfigurationError:
-            own = False
-        if own:
-            from aciflow.arm.credentials import SecretCredential
+    own = _is_at(base, "AZURE_AUTHORITY_HOST") or _is_at(base, "IDENTITY_ENDPOINT")
+    if own and tenant and client and secret:
+        from aciflow.arm.credentials import SecretCredential
 
-            return SecretCredential(base, tenant_id=tenant, client_id=client, client_secret=secret)
+        return SecretCredential(base, tenant_id=tenant, client_id=client, client_secret=secret)
     raise CredentialError(
         f"{base} is none of Azure's own, so it gets no DefaultAzureCredential token: pass credential=, "
         "or set AZURE_AUTHORITY_HOST to it with AZURE_TENANT_ID, AZURE_CLIENT_ID and "
         "AZURE_CLIENT_SECRET, as `aciflow local -- COMMAND` does"
     )
+
+
+def _is_at(base: str, variable: str) -> bool:
+    """Whether a variable holds a URL, or a host, of an endpoint."""
+    value = os.environ.get(variable, "")
+    parts = urlsplit(value if "://" in value else f"https://{value}")
+    try:
+        return _origin(f"{parts.scheme}://{parts.netloc}")[0] == base
+    except ConfigurationError:
+        return False
 
 
 def _url(

@@ -467,6 +467,9 @@ def test_an_endpoint_that_is_its_own_authority_gets_the_environment_s_secret(
         monkeypatch.setenv("AZURE_AUTHORITY_HOST", elsewhere)
         with pytest.raises(errors.CredentialError, match="pass credential="):
             resolve()
+    monkeypatch.setenv("IDENTITY_ENDPOINT", f"{own}/msi/token")  # as where Azure is intercepted
+    assert resolve().base_url == own
+    monkeypatch.setenv("IDENTITY_ENDPOINT", "https://localhost:4444/msi/token")
     monkeypatch.setenv("AZURE_AUTHORITY_HOST", f"{own}/")
     found = resolve()
 

@@ -67,6 +67,8 @@ def environ(facts: Facts, environment: Mapping[str, str] = os.environ) -> dict[s
         # login.microsoftonline.com whether it may trust AZURE_AUTHORITY_HOST, and fail.
         found["AZURE_TOKEN_CREDENTIALS"] = "ManagedIdentityCredential"  # noqa: S105 - a class's name
     else:
+        # By its own name msal finds it in the proxy; of a host that it does not know it drops the port.
+        found["AZURE_AUTHORITY_HOST"] = "https://login.microsoftonline.com"
         found["HTTPS_PROXY"] = found["https_proxy"] = facts.proxy_url
     direct = _no_proxy(environment, authority.hostname or "", intercept=facts.proxy_url is not None)
     found["NO_PROXY"] = found["no_proxy"] = direct
