@@ -194,7 +194,13 @@ def test_aciflow_in_another_process_finds_it(served: LocalAzure, program: str) -
             },
             "no token from https://localhost:1: it cannot be reached",
         ),
-        ({"AZURE_AUTHORITY_HOST": "https://login.microsoftonline.com"}, "pass credential="),
+        (
+            {
+                "AZURE_AUTHORITY_HOST": "https://login.microsoftonline.com",
+                "IDENTITY_ENDPOINT": "https://localhost:1/msi/token",
+            },
+            "pass credential=",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_secret_is_said(

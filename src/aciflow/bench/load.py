@@ -202,11 +202,11 @@ class _Target:
             ).raise_for_status()
         self._token = reply.json()["access_token"]
 
-    def request(self, method: str, path: str, body: Any = None) -> bytes:
+    def request(self, method: str, path: str, body: Any = None, version: str = _VERSION) -> bytes:
         """The bytes of one request."""
         content = b"" if body is None else json.dumps(body).encode()
         head = (
-            f"{method} /subscriptions/{self.subscription}{path}?api-version={_VERSION} HTTP/1.1\r\n"
+            f"{method} /subscriptions/{self.subscription}{path}?api-version={version} HTTP/1.1\r\n"
             f"Host: {self.host}:{self.port}\r\nAuthorization: Bearer {self._token}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
         )
@@ -250,7 +250,8 @@ async def _fill(target: _Target, groups: int) -> list[str]:
     connection = await _Connection.open(target)
     try:
         await _expect(
-            connection, target.request("PUT", "/resourceGroups/load", {"location": "eastus"})
+            connection,
+            target.request("PUT", "/resourceGroups/load", {"location": "eastus"}, "2021-04-01"),
         )
         names = [f"group-{number}" for number in range(groups)]
         for number, name in enumerate(names):
