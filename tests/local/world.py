@@ -95,14 +95,22 @@ class World:
         body: Any = None,
         *,
         token: str | None = "good",
-        version: str | None = "2023-05-01",
+        version: str | None = "",
         headers: Mapping[str, str] | None = None,
         raw: bytes | None = None,
         query: Mapping[str, str] | None = None,
         **more: str,
     ) -> Reply:
-        """One request, answered at the present time; ``more`` goes into the query."""
+        """
+        One request, answered at the present time; ``more`` goes into the query.
+
+        Without a ``version`` it has one that who answers at the path knows.
+        """
         query = {**(query or {}), **more}
+        if version == "":
+            own = "/providers/microsoft.containerinstance/" in path.lower()
+            own = own and not path.lower().endswith(("register", "resourcetypes", "tags/default"))
+            version = "2023-05-01" if own else "2021-04-01"
         if version is not None:
             query["api-version"] = version
         if raw is None:

@@ -64,6 +64,61 @@ def missing_api_version() -> Refusal:
     )
 
 
+def invalid_api_version(version: str, known: Sequence[str]) -> Refusal:
+    """400 for a version that ARM itself does not have."""
+    return Refusal(
+        400,
+        "InvalidApiVersionParameter",
+        f"The api-version '{version}' is invalid. The supported versions are '{','.join(known)}'.",
+    )
+
+
+def no_registered_provider(
+    kind: str, version: str, known: Sequence[str], locations: Sequence[str]
+) -> Refusal:
+    """400 for a version that a provider does not have; the location is not always known, as on Azure."""
+    return Refusal(
+        400,
+        "NoRegisteredProviderFound",
+        f"No registered resource provider found for location '' and API version '{version}' for type "
+        f"'{kind}'. The supported api-versions are '{', '.join(known)}'. The supported locations are "
+        f"'{', '.join(locations)}'.",
+    )
+
+
+def missing_registration(namespace: str) -> Refusal:
+    """409 until the subscription is registered; the SDKs then do that on their own."""
+    return Refusal(
+        409,
+        "MissingSubscriptionRegistration",
+        f"The subscription is not registered to use namespace '{namespace}'. See "
+        "https://aka.ms/rps-not-found for how to register subscriptions.",
+    )
+
+
+def invalid_namespace(namespace: str) -> Refusal:
+    """404 for a provider that is not here."""
+    return Refusal(
+        404, "InvalidResourceNamespace", f"The resource namespace '{namespace}' is invalid."
+    )
+
+
+def no_such_provider(namespace: str) -> Refusal:
+    """501 for a provider that Azure may well have and this endpoint has not."""
+    return not_local(
+        f"the resource namespace '{namespace}', only Microsoft.ContainerInstance and Microsoft.Resources"
+    )
+
+
+def invalid_filter(text: str) -> Refusal:
+    """400 for a ``$filter`` that cannot be read, or asks for what is not known here."""
+    return Refusal(
+        400,
+        "InvalidFilterInQueryString",
+        f"Invalid $filter '{text}' specified in the query string.",
+    )
+
+
 def no_such_path(path: str) -> Refusal:
     """404 for a path that this endpoint does not know."""
     return Refusal(
@@ -107,14 +162,26 @@ def group_being_deleted(resource_group: str) -> Refusal:
     )
 
 
-def resource_not_found(name: str, resource_group: str) -> Refusal:
-    """404 for a container group (recorded)."""
+def resource_not_found(
+    name: str, resource_group: str, kind: str = "Microsoft.ContainerInstance/containerGroups"
+) -> Refusal:
+    """404 for a resource (recorded)."""
     return Refusal(
         404,
         "ResourceNotFound",
-        f"The Resource 'Microsoft.ContainerInstance/containerGroups/{name}' under resource group "
-        f"'{resource_group}' was not found. For more details please go to "
-        "https://aka.ms/ARMResourceNotFoundFix",
+        f"The Resource '{kind}/{name}' under resource group '{resource_group}' was not found. For more "
+        "details please go to https://aka.ms/ARMResourceNotFoundFix",
+    )
+
+
+def invalid_property_id(resource_id: str, path: str) -> Refusal:
+    """400 for a reference that is no resource id."""
+    return Refusal(
+        400,
+        "LinkedInvalidPropertyId",
+        f"Property id '{resource_id}' at path '{path}' is invalid. Expect fully qualified resource Id "
+        "that start with '/subscriptions/{subscriptionId}' or "
+        "'/providers/{resourceProviderNamespace}/'.",
     )
 
 
@@ -182,6 +249,58 @@ def not_ready() -> Refusal:
     return Refusal(409, "ContainerGroupDeploymentNotReady", "The container group is not ready")
 
 
+def update_not_allowed(name: str) -> Refusal:
+    """400 for a PUT that changes what only another group can have (quoted by users)."""
+    return Refusal(
+        400,
+        "InvalidContainerGroupUpdate",
+        f"The updates on container group '{name}' are invalid. If you are going to update the os type, "
+        "restart policy, network profile, CPU, memory or GPU resources for a container group, you must "
+        "delete it first and then create a new one.",
+    )
+
+
+def stopped(name: str, resource_group: str) -> Refusal:
+    """409 for what a stopped group cannot do (the text was quoted, code and status were not)."""
+    return Refusal(
+        409,
+        "ContainerGroupStopped",
+        f"Container Group '{name}' in resource group '{resource_group}' is stopped.",
+    )
+
+
+def not_running(container: str, name: str) -> Refusal:
+    """409 for exec or attach in a container that has ended (ours; what Azure says is not known)."""
+    return Refusal(
+        409,
+        "ContainerNotRunning",
+        f"The container '{container}' in container group '{name}' is not running.",
+    )
+
+
+def unavailable(location: str, cpu: float, memory: float, os_type: str, *, vnet: bool) -> Refusal:
+    """409 for more than a region has; what is beyond the largest size gets the same (documented)."""
+    return Refusal(
+        409,
+        "ServiceUnavailable",
+        f"The requested resource is not available in the location '{location}' at this moment. Please "
+        "retry with a different resource request or in another location. Resource requested: "
+        f"'{cpu:g}' CPU '{memory:g}' GB memory '{os_type}' OS{' virtual network' if vnet else ''}.",
+    )
+
+
+def linked_authorization(action: str, scope: str, tenant: str, subscription: str) -> Refusal:
+    """403 for a reference into a subscription that is not this one (recorded)."""
+    return Refusal(
+        403,
+        "LinkedAuthorizationFailed",
+        f"The client has permission to perform action '{action}' on scope '{scope}', however the "
+        f"current tenant '{tenant}' is not authorized to access linked subscription "
+        f"'{subscription}'.",
+        {"x-ms-failure-cause": "gateway"},
+    )
+
+
 def container_not_found(container: str, name: str) -> Refusal:
     """404 for a container of a group."""
     return Refusal(
@@ -189,6 +308,12 @@ def container_not_found(container: str, name: str) -> Refusal:
         "ContainerNotFound",
         f"The container '{container}' is not found in container group '{name}'.",
     )
+
+
+def blocked(location: str) -> Refusal:
+    """409 where not one container group is allowed (documented, its status is not)."""
+    refusal = quota_reached("ContainerGroups", location, 0, 0, 1)
+    return Refusal(409, "ServiceUnavailable", refusal.message)
 
 
 def quota_reached(name: str, location: str, limit: float, usage: float, wanted: float) -> Refusal:

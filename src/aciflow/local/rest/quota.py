@@ -2,36 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from aciflow.local.rest import errors
 from aciflow.local.rest.state import GroupRecord, State
 
 
-__all__ = ["check_quota", "rate_headers", "usage"]
+__all__ = ["DEFAULTS", "check_quota", "rate_headers", "usage"]
 
 
-GROUPS_LIMIT = 100
-"""Container groups in one region (documented default)."""
-
-CORES_LIMIT = 100.0
-"""vCPU of the Standard SKU in one region (documented default); Spot has as many."""
+DEFAULTS: Mapping[str, float] = {
+    "ContainerGroups": 100,
+    "StandardCores": 100,
+    "StandardSpotCores": 100,
+    "StandardK80Cores": 0,
+    "StandardP100Cores": 0,
+    "StandardV100Cores": 0,
+    "DedicatedContainerGroups": 0,
+    "DedicatedCores": 4000,
+    "ConfidentialContainerGroups": 100,
+    "ConfidentialCores": 100,
+}
+"""
+Limits of one region: documented defaults for Standard and Spot; recorded ones for Dedicated, which is
+none until one asks for it; none for GPUs, which were retired in July 2025.
+"""
 
 _PER_5_MINUTES = 900
 _PER_HOUR = 1800
 
 
-def _is_spot(kept: dict[str, Any]) -> bool:
-    return kept.get("priority") == "Spot"
+def _needs(kept: Mapping[str, Any]) -> dict[str, float]:
+    """What a group takes of each quota."""
+    needs: dict[str, float] = {}
 
+    def add(name: str, much: float) -> None:
+        needs[name] = needs.get(name, 0) + much
 
-def _cores(kept: dict[str, Any]) -> float:
-    return float(
-        sum(
-            container["properties"]["resources"]["requests"]["cpu"]
-            for container in kept["containers"]
+    sku = kept.get("sku") or "Standard"
+    spot = kept.get("priority") == "Spot"
+    add("ContainerGroups" if sku == "Standard" else f"{sku}ContainerGroups", 1)
+    for container in kept["containers"]:
+        requests = container["properties"]["resources"]["requests"]
+        add("StandardSpotCores" if spot else f"{sku}Cores", requests["cpu"])
+        gpu = requests.get("gpu") or (container["properties"]["resources"].get("limits") or {}).get(
+            "gpu"
         )
-    )
+        if gpu:
+            add(f"Standard{gpu['sku']}Cores", gpu["count"])
+    return needs
 
 
 def usage(
@@ -43,22 +63,17 @@ def usage(
     Args:
         instead_of: A group that is about to be replaced and so does not count.
     """
-    groups = [
-        record
-        for record in state.groups.values()
-        if record.location == location and record is not instead_of
-    ]
-    cores = sum(_cores(record.kept) for record in groups if not _is_spot(record.kept))
-    spot = sum(_cores(record.kept) for record in groups if _is_spot(record.kept))
-    return {
-        "ContainerGroups": (len(groups), GROUPS_LIMIT),
-        "StandardCores": (cores, CORES_LIMIT),
-        "StandardSpotCores": (spot, CORES_LIMIT),
-    }
+    used = dict.fromkeys(DEFAULTS, 0.0)
+    for record in state.groups.values():
+        if record.location == location and record is not instead_of:
+            for name, much in _needs(record.kept).items():
+                used[name] += much
+    limits = {**DEFAULTS, **state.config.quotas}
+    return {name: (used[name], limits[name]) for name in DEFAULTS}
 
 
 def check_quota(
-    state: State, location: str, kept: dict[str, Any], *, instead_of: GroupRecord | None
+    state: State, location: str, kept: Mapping[str, Any], *, instead_of: GroupRecord | None
 ) -> None:
     """
     Refuse what the region's quota does not allow.
@@ -67,11 +82,17 @@ def check_quota(
         Refusal: ``ContainerGroupQuotaReached``.
     """
     used = usage(state, location, instead_of=instead_of)
-    cores = "StandardSpotCores" if _is_spot(kept) else "StandardCores"
-    for name, wanted in (("ContainerGroups", 1.0), (cores, _cores(kept))):
+    for name, wanted in _needs(kept).items():
         have, limit = used[name]
         if have + wanted > limit:
-            raise errors.quota_reached(name, location, limit, have, wanted)
+            if name == "ContainerGroups" and limit == 0:
+                raise errors.blocked(location)  # documented: a subscription held for fraud
+            said = name.removeprefix("Standard") if name in _GPUS else name
+            raise errors.quota_reached(said, location, limit, have, wanted)
+
+
+_GPUS = ("StandardK80Cores", "StandardP100Cores", "StandardV100Cores")
+"""Whose quota the service names without ``Standard`` when it refuses (quoted)."""
 
 
 def rate_headers(state: State, now: float) -> dict[str, str]:

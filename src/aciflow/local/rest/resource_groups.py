@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 from typing import Any
 
 from aciflow.local.protocol import Reply
 from aciflow.local.rest import errors
+from aciflow.local.rest.filters import filtered
 from aciflow.local.rest.locations import normal_location
+from aciflow.local.rest.reading import MapOf, Object, read
 from aciflow.local.rest.routing import Call, Route
-from aciflow.local.rest.state import GroupRecord, ResourceGroupRecord
+from aciflow.local.rest.state import ResourceGroupRecord
+from aciflow.local.rest.tag_rules import check_tags
 
 
 __all__ = ["ROUTES", "live_group"]
@@ -16,6 +21,34 @@ __all__ = ["ROUTES", "live_group"]
 
 RETRY_AFTER = "15"
 """Seconds, recorded with the 202 of a resource group's deletion."""
+
+
+_NAME = re.compile(r"[-\w().]{1,90}(?<!\.)")
+
+_BODY = Object(
+    "ResourceGroup",
+    {
+        **dict.fromkeys(("id", "name", "type", "location", "managedBy"), "string"),
+        "tags": MapOf("string"),
+        "properties": "any",
+    },
+)
+
+
+def check_name(name: str) -> None:
+    """
+    Refuse a name that a resource group cannot have.
+
+    Raises:
+        Refusal: ``InvalidResourceGroup``.
+    """
+    if _NAME.fullmatch(name) is None:
+        raise errors.Refusal(
+            400,
+            "InvalidResourceGroup",
+            f"The provided resource group name '{name[:100]}' is invalid. It can only have letters, "
+            "digits, '-', '.', '(', ')' or '_', at most 90 of them, and must not end with '.'.",
+        )
 
 
 def live_group(call: Call) -> ResourceGroupRecord:
@@ -47,8 +80,10 @@ def _body(call: Call, record: ResourceGroupRecord) -> dict[str, Any]:
 
 
 def _put(call: Call) -> Reply:
-    given = call.json()
+    given = read(call.request.body, _BODY)
     name = call.params["resource_group"]
+    check_name(name)
+    check_tags(given.get("tags"))
     if not given.get("location"):
         raise errors.location_required()
     location = normal_location(given["location"])
@@ -76,7 +111,8 @@ def _put(call: Call) -> Reply:
 
 def _patch(call: Call) -> Reply:
     record = live_group(call)
-    given = call.json()
+    given = read(call.request.body, _BODY)
+    check_tags(given.get("tags"))
     if record.deletion is not None:
         raise errors.group_being_deleted(record.name)
     if "tags" in given:
@@ -95,29 +131,11 @@ def _head(call: Call) -> Reply:
 
 
 def _list(call: Call) -> Reply:
-    _no_filter(call)
-    records = call.state.resource_groups.values()
-    return Reply(status=200, body={"value": [_body(call, record) for record in records]})
-
-
-def _resource(record: GroupRecord) -> dict[str, Any]:
-    return {
-        key: record.top[key]
-        for key in ("id", "name", "type", "location", "identity", "tags", "zones")
-        if key in record.top
-    }
-
-
-def _resources(call: Call) -> Reply:
-    _no_filter(call)
-    home = live_group(call).key if "resource_group" in call.params else None
-    groups = call.state.groups_of(home)
-    return Reply(status=200, body={"value": [_resource(record) for record in groups]})
-
-
-def _no_filter(call: Call) -> None:
-    if "$filter" in call.request.query:
-        raise errors.not_local("$filter")
+    bodies = [_body(call, record) for record in call.state.resource_groups.values()]
+    return Reply(
+        status=200,
+        body={"value": filtered(call, bodies, ("name", "location", "tagname", "tagvalue"))},
+    )
 
 
 def _delete(call: Call) -> Reply:
@@ -165,7 +183,5 @@ ROUTES = [
     Route("HEAD", _GROUP, _head),
     Route("DELETE", _GROUP, _delete),
     Route("GET", _SUBSCRIPTION + "/resourcegroups", _list),
-    Route("GET", _GROUP + "/resources", _resources),
-    Route("GET", _SUBSCRIPTION + "/resources", _resources),
     Route("GET", _SUBSCRIPTION + "/operationresults/{operation}", _deletion),
 ]

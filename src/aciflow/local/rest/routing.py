@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
@@ -11,6 +9,7 @@ from attrs import field, frozen
 
 from aciflow.local.protocol import Question, Reply, Request
 from aciflow.local.rest import errors
+from aciflow.local.rest.reading import parse
 from aciflow.local.rest.state import State
 
 
@@ -45,10 +44,7 @@ class Call:
         Raises:
             Refusal: It is not a JSON object.
         """
-        try:
-            body = json.loads(self.request.body or b"null")
-        except ValueError as problem:
-            raise errors.invalid_content(str(problem)) from None
+        body = parse(self.request.body)
         if not isinstance(body, dict):
             raise errors.invalid_content("The request body must be a JSON object.")
         return body
@@ -102,7 +98,17 @@ class Router:
                         if want[0] == "{"
                     }
                 known = True
-        raise errors.method_not_allowed(method) if known else errors.no_such_path(path)
+        if known:
+            raise errors.method_not_allowed(method)
+        if "providers" in lower[:-1]:
+            namespace = given[len(lower) - lower[::-1].index("providers")]
+            if namespace.lower() not in OURS:
+                raise errors.no_such_provider(namespace)
+        raise errors.no_such_path(path)
+
+
+OURS = ("microsoft.containerinstance", "microsoft.resources")
+"""The providers that this endpoint has."""
 
 
 def _segments(path: str) -> list[str]:

@@ -17,6 +17,7 @@ from attrs import define, field
 
 from aciflow.local.config import Config
 from aciflow.local.groups.desired import desired_from
+from aciflow.local.groups.group import Doom
 from aciflow.local.groups.machine import GroupMachine
 from aciflow.local.groups.times import ticks
 from aciflow.local.protocol import Action, OpenTerminal
@@ -65,6 +66,7 @@ class GroupRecord:
         fqdn: Its DNS name, or ``None``.
         machine: Its controller.
         exposed: Ports that its images expose, as ``80/tcp``, as far as the runtime knows.
+        marked: Paths of what was accepted and has no effect, see ``effects``.
     """
 
     resource_group: str
@@ -75,6 +77,7 @@ class GroupRecord:
     fqdn: str | None
     machine: GroupMachine
     exposed: tuple[str, ...] = ()
+    marked: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -142,9 +145,11 @@ class State:
         homes: The resource group of each of ``machines``.
         deletions: Operation id to the resource group's key, for deletions of resource groups; ``None``
             once it is gone.
+        unregistered: Providers that the subscription is not registered for, in lower case.
         recent_creates: Times of the last creates and deletes, for the rate headers.
         sessions: Of exec and attach, by id; they end with their process.
         outbox: Actions that nobody has taken yet.
+        doom: How the next group that is added will fail.
     """
 
     def __init__(
@@ -169,9 +174,11 @@ class State:
         self.homes: dict[str, str] = {}
         self.operations: dict[str, OperationRecord] = {}
         self.deletions: dict[str, str | None] = {}
+        self.unregistered: set[str] = set()
         self.recent_creates: list[float] = []
         self.sessions: dict[str, SessionRecord] = {}
         self.outbox: list[Action] = []
+        self.doom: Doom | None = None
         self.generation = 0
         self._wakes: list[tuple[float, str]] = []
         self._current: dict[str, str] = {}  # the one operation of a group that may still change
@@ -185,6 +192,7 @@ class State:
         uid = record.machine.uid
         self.machines[uid] = record.machine
         self.homes[uid] = record.resource_group
+        record.machine.doom, self.doom = self.doom, None
         self.act(record.machine, record.machine.begin(now))
 
     def remove_group(self, resource_group: str, key: str) -> None:
@@ -328,6 +336,7 @@ class State:
                     "fqdn": record.fqdn,
                     "machine": record.machine.dump(),
                     "exposed": list(record.exposed),
+                    "marked": list(record.marked),
                 }
                 for record in self.groups.values()
             ],
@@ -347,6 +356,7 @@ class State:
                 for operation in self.operations.values()
             ],
             "deletions": self.deletions,
+            "unregistered": sorted(self.unregistered),
         }
 
     def load(self, saved: dict[str, Any]) -> None:
@@ -365,12 +375,16 @@ class State:
             self.resource_groups[key] = ResourceGroupRecord(key=key, **group)
         for group in saved["groups"]:
             machine = GroupMachine.load(
-                desired_from({**group["top"], "properties": group["kept"]}), group["machine"]
+                desired_from(
+                    {**group["top"], "properties": group["kept"]}, self.config.azure_files
+                ),
+                group["machine"],
             )
             made = {
                 "visible": shown(group["kept"]),
                 "machine": machine,
                 "exposed": tuple(group["exposed"]),
+                "marked": tuple(group.get("marked") or ()),
             }
             known = GroupRecord(**{**group, **made})
             self.groups[known.resource_group, known.key] = known
@@ -383,6 +397,7 @@ class State:
             if record.final is None:
                 self._current[record.uid] = record.id
         self.deletions.update(saved["deletions"])
+        self.unregistered = set(saved.get("unregistered") or ())
 
     def _adopt(self, machine: GroupMachine, resource_group: str) -> None:
         self.machines[machine.uid] = machine
@@ -393,7 +408,9 @@ class State:
 def _remains(closing: dict[str, Any]) -> GroupMachine:
     """The controller of a group of which only the closing is left to do."""
     name = closing["id"].rpartition("/")[2]
-    desired = desired_from({"id": closing["id"], "name": name, "properties": {"containers": []}})
+    desired = desired_from(
+        {"id": closing["id"], "name": name, "properties": {"containers": []}}, {}
+    )
     machine = GroupMachine(closing["uid"], desired, 0.0)
     machine.close()
     return machine
