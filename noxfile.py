@@ -94,12 +94,13 @@ def _need_engine(session: nox.Session) -> None:
         session.warn(f"{error}\nWhat needs it is skipped.")
 
 
-def _need_az(session: nox.Session) -> None:
-    """In CI the Azure CLI; elsewhere it is used if it is there."""
+def _need_clients(session: nox.Session) -> None:
+    """In CI the Azure CLI and what others have built; elsewhere they are used if they are there."""
     if not CI:
         return
     try:
         session.env["ACIFLOW_AZ"] = str(machine.azure_cli())
+        machine.other_clients()
     except machine.MissingError as error:
         session.error(str(error))
 
@@ -136,7 +137,7 @@ def tests(session: nox.Session) -> None:
     """All tests, and complete coverage of what is pure; `-- ARGUMENTS` go to pytest."""
     _install(session, "tests", "notebook", "typing")
     _need_engine(session)
-    _need_az(session)
+    _need_clients(session)
     if session.posargs:
         session.run("pytest", *session.posargs)
         return
@@ -182,7 +183,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """The benchmarks: import, detection (with the corpus), overhead (with an engine)."""
+    """The benchmarks: import, detection (with the corpus), load, overhead (with an engine)."""
     _install(session, "bench")
     _need_engine(session)
     traces = Path(os.environ.get("ACIFLOW_CORPUS", "../shared/corpus")) / "traces/aci-starts.json"
@@ -192,6 +193,7 @@ def bench(session: nox.Session) -> None:
     else:
         session.warn(f"no traces at {traces}: set ACIFLOW_CORPUS to replay recorded starts")
     rounds = os.environ.get("ACIFLOW_BENCH_ROUNDS", "10")
+    session.run("aciflow", "bench", "load", "--rounds", rounds)
     session.run("aciflow", "bench", "overhead", "--rounds", rounds)
 
 
@@ -205,6 +207,7 @@ SDKS = {
     "newest": (),
     # The first of the generation that nests every field; no stable release of it is out.
     "beta": ("azure-mgmt-containerinstance==10.2.0b2",),
+    "az": ("azure-mgmt-containerinstance==10.2.0b1",),  # what azure-cli pins
 }
 
 
@@ -223,6 +226,7 @@ COMBINATIONS = [
         for sdks in ("oldest", "beta")
     ),
     *((python, "newest") for python in PYTHONS[1:]),
+    (PYTHONS[0], "az"),
 ]
 
 
@@ -233,6 +237,8 @@ def minimums(session: nox.Session, sdks: str) -> None:
     _install(session, "tests", "notebook", pins=SDKS[sdks])
     _need_engine(session)
     some: tuple[str, ...] = PYTHON_TESTS if sdks == "newest" else SDK_TESTS
+    if sdks == "az":
+        some = ("tests/arm", "tests/conformance/test_sdk.py")
     if FULL in os.environ:
         some = (
             ("--ignore=tests/docs",)
