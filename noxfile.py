@@ -215,8 +215,8 @@ FULL = "ACIFLOW_FULL"
 # What depends on the SDKs' generation, and what on Python's: interpreters differ in how they end.
 SDK_TESTS = ("tests/arm", "tests/conformance", "tests/local", "tests/launch/test_launch.py")
 PYTHON_TESTS = (
-    *("tests/arm", "tests/drivers", "tests/flow", "tests/local", "tests/model", "tests/timeline"),
-    "tests/launch/test_lifetimes.py",
+    *("tests/arm", "tests/conformance", "tests/drivers", "tests/flow", "tests/local"),
+    *("tests/model", "tests/timeline", "tests/launch/test_lifetimes.py"),
 )
 PYTHONS = _find_interpreters()
 COMBINATIONS = [
@@ -243,7 +243,7 @@ def minimums(session: nox.Session, sdks: str) -> None:
         some = (
             ("--ignore=tests/docs",)
             if sdks == "newest"
-            else ("tests/arm", "tests/local", "tests/launch")
+            else ("tests/arm", "tests/conformance", "tests/local", "tests/launch")
         )
     session.run("pytest", "-q", "-m", "not slow", *(session.posargs or some))
 
