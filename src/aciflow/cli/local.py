@@ -69,7 +69,8 @@ def _endpoint(args: Namespace) -> LocalAzure:
         "state": args.state,
         "keep": args.keep,
     }
-    return LocalAzure(args.runtime, **options)
+    given = {name: value for name, value in options.items() if value}
+    return LocalAzure(args.runtime, **given)
 
 
 def _secret(path: str | None) -> str | None:

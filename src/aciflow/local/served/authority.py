@@ -174,9 +174,9 @@ def _roots(environment: Mapping[str, str]) -> list[Path]:
     if named:
         return named
     system = ssl.get_default_verify_paths().cafile
-    if system is not None:
+    if system and Path(system).exists():
         return [Path(system)]
-    import certifi
+    import certifi  # httpx brings it
 
     return [Path(certifi.where())]
 

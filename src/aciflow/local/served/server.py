@@ -61,6 +61,9 @@ log = logging.getLogger("aciflow.served")
 GRACE = 10.0
 """Seconds that a stopping server waits for requests that are under way."""
 
+_GOODBYE = 0.5
+"""Seconds that clients then have to close their side."""
+
 _START = 30.0
 _KEEP_ALIVE = 120
 """Seconds: longer than the slowest default poller's interval, so that it finds its connection open."""
@@ -97,7 +100,7 @@ class Served:
         self._local = local
         self._lock = threading.Lock()
         self._closed = False
-        self._pool = Workers(_THREADS, "aciflow-served")
+        self._pool = Workers(_THREADS, "aciflow-served-request")
         with contextlib.ExitStack() as undo:
             sockets = _listen(host, port)
             for one in sockets:
@@ -294,14 +297,44 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop, and let what is under way end, or give up on it."""
         timer = asyncio.get_running_loop().call_later(GRACE, self._app.give_up)
+        cutting = asyncio.create_task(self._cut())
         self._app.sessions.close()
         try:
             await super().shutdown(sockets)
         finally:
             timer.cancel()
+            cutting.cancel()
+
+    async def _cut(self) -> None:
+        """Once nothing is under way, TLS need not wait half a minute for each client's good-bye."""
+        while self.server_state.tasks:  # noqa: ASYNC110 - uvicorn has no event for it
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(_GOODBYE)
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, _Http | _WebSocket):
+                connection.cut()
 
 
-class _Http(HttpToolsProtocol):
+class _Cut:
+    """
+    A connection that can be ended at once.
+
+    asyncio's TLS transport forgets what to abort once it was closed twice, and uvicorn does close it
+    twice; the socket below it does not forget.
+    """
+
+    _socket: Any = None
+
+    def _remember(self, transport: asyncio.BaseTransport) -> None:
+        self._socket = transport.get_extra_info("socket")
+
+    def cut(self) -> None:
+        """End it."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+
+class _Http(_Cut, HttpToolsProtocol):
     """A connection: its requests can end it without a reply, and hear of their mistakes as ARM says it."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -311,6 +344,7 @@ class _Http(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Requests find ``abort`` in their state."""
+        self._remember(transport)
         super().connection_made(transport)
         self.app_state = {**self.app_state, "abort": transport.abort}
 
@@ -324,12 +358,17 @@ class _Http(HttpToolsProtocol):
         self.transport.close()
 
 
-class _WebSocket(WebSocketsSansIOProtocol):
+class _WebSocket(_Cut, WebSocketsSansIOProtocol):
     """Logs to our logger."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.logger = self.conn.logger = log
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """It was HTTP until now."""
+        self._remember(transport)
+        super().connection_made(transport)
 
 
 # --- where it listens ---------------------------------------------------------------------------
