@@ -29,6 +29,7 @@ from aciflow.local.service import new_id
 
 
 SPEED = 200.0
+RESOURCES = {"api-version": "2021-04-01"}
 
 
 def _options(local: LocalAzure) -> dict[str, Any]:
@@ -52,7 +53,7 @@ def http(local: LocalAzure) -> Iterator[httpx.Client]:
     """A client of it, with a resource group ``rg`` there."""
     with httpx.Client(transport=local.transport(), **_options(local)) as client:
         home = f"/subscriptions/{local.subscription_id}/resourcegroups/rg"
-        assert client.put(home, json={"location": "westus"}).status_code == 201
+        assert client.put(home, json={"location": "westus"}, params=RESOURCES).status_code == 201
         yield client
 
 
@@ -131,7 +132,7 @@ def test_twenty_at_once_from_a_loop(local: LocalAzure) -> None:
                 assert (await client.delete(path)).status_code == 200
 
             home = f"/subscriptions/{local.subscription_id}/resourcegroups/rg"
-            await client.put(home, json={"location": "westus"})
+            await client.put(home, json={"location": "westus"}, params=RESOURCES)
             watching = asyncio.create_task(watch())
             await asyncio.gather(*(one(number) for number in range(20)))
             watching.cancel()
@@ -229,7 +230,7 @@ def _ask(host: Host, method: str, path: str, body: bytes = b"") -> Reply:
         Request(
             method=method,
             path=f"/subscriptions/s/resourceGroups/rg{path}",
-            query={"api-version": "2023-05-01"},
+            query={"api-version": "2023-05-01"} if "providers" in path else RESOURCES,
             headers={"authorization": "Bearer x"},
             body=body,
         )

@@ -196,12 +196,19 @@ def test_a_request_that_a_closing_holder_drops_is_lost_as_if_it_had_ended(
     request = Request(
         method="PUT",
         path=home,
-        query={"api-version": "2023-05-01"},
+        query={"api-version": "2021-04-01"},
         headers={"authorization": "Bearer x"},
         body=json.dumps({"location": "westus"}).encode(),
     )
     assert 201 == service.request(request).status
     path = f"{home}/providers/Microsoft.ContainerInstance/containerGroups/web"
     with pytest.raises(httpx.ReadError, match="has ended"):
-        service.request(evolve(request, path=path, body=json.dumps(group()).encode()))
+        service.request(
+            evolve(
+                request,
+                path=path,
+                query={"api-version": "2023-05-01"},
+                body=json.dumps(group()).encode(),
+            )
+        )
     closing.close()
