@@ -20,6 +20,7 @@ QUESTIONS: Mapping[str, str] = {
     "small-group": "Is a group below 1 vCPU or 1 GB refused?",
     "versions": "What do 2024-05-01-preview, 2025-09-01 and 2026-06-01-preview show beyond 2023-05-01?",
     "events": "The texts of Failed, FailedMount, Unhealthy, Killing and BackOff events?",
+    "group-names": "Are names of groups with capitals taken, as in 2020?",
     "volume-names": "Are volume names of fewer than 5 characters taken?",
     "spot": "Is Spot to be had in this region?",
     "logs-early": "Logs before a container has started: status and code?",

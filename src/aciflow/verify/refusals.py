@@ -46,7 +46,8 @@ def requests(stage: Stage) -> None:
         _with(good, imageRegistryCredentials=registry),
         ["InvalidRequestContent"],
     )
-    stage.refused("a name with capitals", good, name=f"V{stage.place.run}-Bad", own_name=False)
+    stage.refused("a name with two hyphens", good, name="bad--name")
+    _capitals(stage, good)
     twins = stage.group(stage.container("one", cpu=0.5), stage.container("one", cpu=0.5))
     stage.refused("two containers of a name", twins)
     ports = [{"port": 8000 + number, "protocol": "TCP"} for number in range(6)]
@@ -75,6 +76,15 @@ def requests(stage: Stage) -> None:
     stage.refused("a probe of two kinds", _in_container(good, livenessProbe=both_probes))
     _names_of_volumes(stage, good)
     _versions(stage, good)
+
+
+def _capitals(stage: Stage, good: dict[str, Any]) -> None:
+    name = stage.name("Big")
+    seen = stage.put(name, good, step="a name with capitals")
+    stage.answer("group-names", f"{seen.status} {seen.code or 'taken'}")
+    stage.check("a name with capitals is taken or refused", seen.status < 500, seen.status)
+    if name in stage.made:
+        stage.delete(name, step="a name with capitals, deleted")
 
 
 def _names_of_volumes(stage: Stage, good: dict[str, Any]) -> None:
