@@ -19,7 +19,6 @@ import pytest
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from tests.local.world import group
 from tests.served.conftest import connect
 
@@ -84,7 +83,7 @@ def test_a_token_of_somebody_else_is_refused(served: Served, http: httpx.Client)
 
 
 def test_curl_finds_it(local: LocalAzure, served: Served) -> None:
-    """curl with the variables of ``environ()`` alone."""
+    """Only curl, with the variables of ``environ()`` alone."""
     environment = served.environ()
     token = local.credential().get_token("any").token
 
@@ -113,7 +112,7 @@ def test_head(local: LocalAzure, http: httpx.Client) -> None:
 
 
 def test_two_slashes_are_served(served: Served, local: LocalAzure, http: httpx.Client) -> None:
-    """az asks for //subscriptions at times; that is answered, not redirected."""
+    """At times az asks for //subscriptions; that is answered, not redirected."""
     http.put(_home(local), json={"location": "westus"})
     token = http.headers["Authorization"].encode()
     target = b"/" + _home(local).encode() + b"?api-version=2022-09-01"

@@ -46,7 +46,10 @@ class Place:
     def connect(self, url: str, **options: Any) -> AbstractContextManager[ClientConnection]:
         """With the ``websockets`` library."""
         context = ssl.create_default_context(cafile=str(self.served.ca_file))
-        return connect(url, ssl=context, proxy=None, **options)
+        made: AbstractContextManager[ClientConnection] = connect(
+            url, ssl=context, proxy=None, **options
+        )
+        return made
 
     @contextmanager
     def open(self, command: str, **more: Any) -> Iterator[ClientConnection]:
@@ -208,7 +211,7 @@ def test_a_client_that_leaves_ends_the_process(place: Place) -> None:
     with place.open("echo ready; sleep 600") as connection:
         assert connection.recv() == b"ready\r\n"
 
-    until(lambda: place.shells.opened[0].closed.is_set())
+    until(place.shells.opened[0].closed.is_set)
     assert place.shells.opened[0].process.returncode is not None
 
 
@@ -218,7 +221,7 @@ def test_a_client_that_breaks_off_ends_the_process(place: Place) -> None:
         assert connection.recv() == b"ready\r\n"
         connection.socket.shutdown(socket.SHUT_RDWR)
 
-        until(lambda: place.shells.opened[0].closed.is_set())
+        until(place.shells.opened[0].closed.is_set)
 
 
 def test_the_library_that_az_uses(place: Place) -> None:

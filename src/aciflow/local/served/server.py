@@ -20,6 +20,7 @@ import secrets
 import shutil
 import socket
 import ssl
+import sys
 import tempfile
 import threading
 
@@ -63,6 +64,9 @@ GRACE = 10.0
 
 _GOODBYE = 0.5
 """Seconds that clients then have to close their side."""
+
+_HANDS = 0.05
+"""Seconds for the loop to notice that a client has gone in the middle of a handshake."""
 
 _START = 30.0
 _KEEP_ALIVE = 120
@@ -301,6 +305,11 @@ class _Server(uvicorn.Server):
         self._app.sessions.close()
         try:
             await super().shutdown(sockets)
+            # Those that were only shaking hands are no connections of uvicorn's yet.
+            for server in self.servers:
+                if sys.version_info >= (3, 13):
+                    server.abort_clients()
+            await asyncio.sleep(_HANDS)
         finally:
             timer.cancel()
             cutting.cancel()
