@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+import queue
 import random
 import statistics
+import threading
+import time
 
 import pytest
 
+from tests.local.world import container, group
+
+from aciflow import Ready
 from aciflow.local import LocalAzure
 from aciflow.local.protocol import (
     Closed,
     CloseSandbox,
     ContainerRun,
+    ListImages,
+    Observation,
     OpenSandbox,
+    OpenTerminal,
     PortSpec,
+    Probe,
+    Probed,
+    ProbeKind,
     PullImage,
+    RunProbe,
     SandboxReady,
     StartContainer,
+    Started,
 )
 from aciflow.local.runtime.simulated import SimulatedRuntime
 from aciflow.local.runtime.simulation import Simulation, draw_serving_delay, draw_start
+from aciflow.model import from_arm
 
 
 def _open(uid: str = "u") -> OpenSandbox:
@@ -153,3 +168,170 @@ def test_a_document_of_traces_is_as_good_as_its_rows() -> None:
     for simulation in (plain, document):
         opened = OpenSandbox(uid="u", resource_id="/g", name="g", containers=1)
         assert [1.0] == [at for at, _ in simulation.schedule(opened, 0.0)]
+
+
+def _probe(kind: ProbeKind, probe: Probe, *, attempt: int = 0) -> RunProbe:
+    return RunProbe(uid="u", container="c", kind=kind, probe=probe, attempt=attempt, number=4)
+
+
+def _running(**trace: float) -> Simulation:
+    row = {"pulling": 1.0, "pulled": 2.0, "started": 3.0, **trace}
+    simulation = Simulation(traces=[row], serving_delay=5.0)
+    simulation.schedule(_open(), 0.0)
+    simulation.schedule(_start(), 2.0)  # runs from 3, serves from 8
+    return simulation
+
+
+def test_a_probe_is_answered_by_what_the_container_does() -> None:
+    """HTTP once it serves, a command at once; with the number and the attempt that were asked for."""
+    simulation = _running()
+    http, command = Probe(port=9), Probe(command=("true",))
+
+    def ok(probe: Probe, at: float) -> bool:
+        [(when, seen)] = simulation.schedule(_probe("liveness", probe), at)
+        assert isinstance(seen, Probed)
+        assert (seen.number, seen.attempt, seen.at) == (4, 0, when)
+        assert bool(seen.message) is not seen.ok
+        assert when >= at
+        return seen.ok
+
+    assert [ok(http, at) for at in (4.0, 7.0, 9.0)] == [False, False, True]
+    assert ok(command, 4.0)
+
+
+def test_a_trace_says_when_probes_succeed_and_fail() -> None:
+    """``ready_after`` is for readiness, ``unhealthy_after`` for liveness, each from the start on."""
+    simulation = _running(ready_after=20.0, unhealthy_after=30.0)
+
+    def ok(kind: ProbeKind, at: float) -> list[bool]:
+        return [
+            seen.ok
+            for probe in (Probe(port=80), Probe(command=("true",)))
+            for _, seen in simulation.schedule(_probe(kind, probe), at)
+            if isinstance(seen, Probed)
+        ]
+
+    assert [ok("readiness", at) for at in (22.0, 24.0, 40.0)] == [
+        [False] * 2,
+        [True] * 2,
+        [True] * 2,
+    ]
+    assert [ok("liveness", at) for at in (22.0, 32.0, 34.0)] == [
+        [True] * 2,
+        [True] * 2,
+        [False] * 2,
+    ]
+
+
+def test_what_does_not_run_answers_no_probe() -> None:
+    """Before its start, after its end, and for another attempt."""
+    simulation = _running(exits_after=10.0)
+    probe = Probe(command=("true",))
+
+    assert simulation.schedule(_probe("liveness", probe), 2.5) == []
+    assert simulation.schedule(_probe("liveness", probe, attempt=1), 5.0) == []
+    assert len(simulation.schedule(_probe("liveness", probe), 5.0)) == 1
+    assert simulation.schedule(_probe("liveness", probe), 14.0) == []
+    assert simulation.schedule(_probe("liveness", probe), 12.999) == []  # it would end meanwhile
+
+
+def test_no_image_is_here() -> None:
+    """A simulation has none, and says so."""
+    assert Simulation().answer(ListImages()) == ()
+
+
+def _opened(speed: float = 1.0, **trace: object) -> SimulatedRuntime:
+    row = {"pulling": 0.0, "pulled": 0.0, "started": 0.0, **trace}
+    runtime = SimulatedRuntime(traces=[row], speed=speed)
+    reports: queue.Queue[Observation] = queue.Queue()
+    runtime.start(reports.put, time.time)
+    runtime.execute(_open())
+    runtime.execute(_start())
+    while not isinstance(reports.get(timeout=30), Started):
+        pass
+    return runtime
+
+
+def test_exec_in_a_simulated_container_says_that_nothing_runs() -> None:
+    """A line, and the end; it does not make up what the command would have done."""
+    runtime = _opened()
+    terminal = runtime.terminal(OpenTerminal(uid="u", container="c", kind="exec", command="ls"))
+    terminal.write(b"exit\n")
+    terminal.resize(10, 20)
+    said = terminal.read()
+
+    assert b"simulated" in said
+    assert b"not run" in said
+    assert terminal.read() == b""
+    terminal.close()
+    terminal.close()
+    runtime.close(remove=True)
+
+
+def test_attach_to_a_simulated_container_shows_its_log_until_it_ends() -> None:
+    """What the trace says that it writes; then it waits, and ends with the run."""
+    runtime = _opened(logs="hello\nworld\n", exits_after=0.5)
+    terminal = runtime.terminal(OpenTerminal(uid="u", container="c", kind="attach"))
+    said = []
+    while data := terminal.read():
+        said.append(data)
+
+    assert b"".join(said) == b"hello\nworld\n"
+    with pytest.raises(LookupError, match="does not run"):
+        runtime.terminal(OpenTerminal(uid="u", container="c", kind="attach"))
+    runtime.close(remove=True)
+
+
+def test_closing_an_attached_terminal_ends_its_reader() -> None:
+    """The reader waits in another thread, for a container that writes nothing more."""
+    runtime = _opened(logs="one\n")
+    terminal = runtime.terminal(OpenTerminal(uid="u", container="c", kind="attach"))
+    said: list[bytes] = []
+    first = threading.Event()
+
+    def read() -> None:
+        while data := terminal.read():
+            said.append(data)
+            first.set()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    assert first.wait(30)
+    terminal.close()
+    reader.join(30)
+
+    assert not reader.is_alive()
+    assert said == [b"one\n"]
+    runtime.close(remove=True)
+
+
+def test_what_runs_no_more_has_no_terminal() -> None:
+    """A stranger, and a container of a group that was closed."""
+    runtime = _opened()
+    for uid, name in (("u", "stranger"), ("nobody", "c")):
+        with pytest.raises(LookupError):
+            runtime.terminal(OpenTerminal(uid=uid, container=name, kind="exec", command="ls"))
+    runtime.close(remove=True)
+
+
+def test_back_off_and_probes_follow_a_clock_that_is_set_forward() -> None:
+    """An hour of a group whose container is never alive for long, in a moment."""
+    row = {"pulling": 1.0, "pulled": 2.0, "started": 3.0, "unhealthy_after": 1000.0}
+    probe = {"exec": {"command": ["true"]}, "periodSeconds": 10}
+    body = group(container(livenessProbe=probe), ports=())
+    with LocalAzure("simulated", traces=[row]) as local, local.client() as client:
+        local.clock.freeze()
+        started = client.launch(
+            from_arm(body, name="web"),
+            wait=False,
+            location="westus",
+            ready=Ready.running(),
+            lifetime="detached",
+        )
+        local.clock.advance(3600.0)
+        started.refresh()
+        [web] = started._state.containers
+        counts = {event.name: event.count for event in web.events}
+
+    assert web.restart_count == 3
+    assert counts["Unhealthy"] == 9

@@ -8,7 +8,7 @@ pages on probes and the kubelet have it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attrs import asdict, evolve, frozen
@@ -122,7 +122,7 @@ class GroupEvents:
         return [asdict(entry) for entry in self._entries]
 
     @classmethod
-    def load(cls, saved: list[Mapping[str, Any]]) -> GroupEvents:
+    def load(cls, saved: Sequence[Mapping[str, Any]]) -> GroupEvents:
         """The inverse of :meth:`dump`."""
         return cls(tuple(GroupEvent(**entry) for entry in saved))
 
