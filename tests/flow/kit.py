@@ -51,9 +51,9 @@ class Script:
     Answers effects as it is told, each after 0.1 s.
 
     Args:
-        answers: By operation (``group_get`` for ``group.get``, ``probe``, ``exec``, ``auth``): a value, an error, or
-            an iterator of them of which the last is repeated, or a function of the effect that gives one.
-            A pair is a delay and an answer; a delay of ``None`` means never.
+        answers: By operation (``group_get`` for ``group.get``, ``probe``, ``exec``, ``auth``): a value, an
+            error, or an iterator of them of which the last is repeated, or a function of the effect that
+            gives one. A pair is a delay and an answer; a delay of ``None`` means never.
     """
 
     def __init__(self, **answers: Any) -> None:

@@ -10,7 +10,7 @@ a few times.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from attrs import define, field
 
@@ -19,7 +19,6 @@ from aciflow.errors import (
     ArmError,
     ContainerNotRunningError,
     ExecError,
-    ExecTimeoutError,
     GroupGoneError,
     NoShellError,
 )
@@ -53,16 +52,17 @@ done
 exit 7
 """
 
-# One GET without redirects, as from here; the status is printed. wget follows redirects, so the first
-# status that it saw counts.
+# One GET without redirects or proxies, as from here; the status is printed. wget follows redirects, so the
+# first status that it saw counts. Options that busybox's may lack (-T, -t) are left out.
 _HTTP = """
 u=http://127.0.0.1:$1$2
 if command -v curl >/dev/null 2>&1; then
-  s=$(curl -s -o /dev/null -m $3 -w '%{http_code}' "$u") || [ "$s" -gt 0 ] 2>/dev/null || exit 7
+  s=$(http_proxy= all_proxy= ALL_PROXY= curl -s -o /dev/null -m $3 -w '%{http_code}' "$u") ||
+    [ "$s" -gt 0 ] 2>/dev/null || exit 7
   echo $s; exit 0
 fi
 if command -v wget >/dev/null 2>&1; then
-  s=$(wget -S -T $3 -t 1 -O /dev/null "$u" 2>&1)
+  s=$(http_proxy= wget -S -O /dev/null "$u" 2>&1)
   set -- $(printf '%s\\n' "$s" | while read -r a b _; do case $a in HTTP/*) echo $b; break;; esac; done)
   [ -n "$1" ] || exit 7
   echo $1; exit 0
@@ -82,7 +82,7 @@ exit 69
 """
 
 
-def inside_alone(check: Check) -> bool:
+def inside_alone(check: Check) -> TypeGuard[InsideCheck]:
     """Whether a condition is never looked at from here."""
     return isinstance(check, ExecCheck) or (
         isinstance(check, TcpCheck | HttpCheck) and check.via == "container"
@@ -98,8 +98,8 @@ class Inside:
     hopeless: bool = field(init=False, default=False)
     outcomes: dict[Check, ProbeResult] = field(init=False, factory=dict)
     under_way: tuple[int, InsideCheck, float] | None = field(init=False, default=None)
-    next_at: float = field(init=False, default=0.0)
-    turn: int = field(init=False, default=0)
+    next_at: dict[Check, float] = field(init=False, factory=dict)
+    began: bool = field(init=False, default=False)
     unasked: int = field(init=False, default=0)
 
     def wanted(
@@ -109,9 +109,9 @@ class Inside:
         since: float | None,
         now: float,
         seen: Mapping[Any, ProbeResult],
-    ) -> InsideCheck | None:
+    ) -> tuple[InsideCheck, float] | None:
         """
-        What to look at next, if anything.
+        What to look at next and when, if anything.
 
         Args:
             checks: Those that are not met yet.
@@ -126,19 +126,20 @@ class Inside:
         for check in checks:
             if inside_alone(check):
                 if _runs(state, container_for(check, state)):
-                    found.append(check)  # type: ignore[arg-type]
+                    found.append(check)
             elif isinstance(check, TcpCheck | HttpCheck) and check.via == "auto":
                 silent = check in seen and seen[check].reason in SILENT
                 long = since is not None and now - since >= self.pace.inside
                 allowed = not self.hopeless and self.unasked < MOST_UNASKED
                 if silent and long and allowed and state.os_type != "Windows":
                     found.append(check)
-        return found[self.turn % len(found)] if found else None
+        due = [(check, self.next_at.get(check, now)) for check in found]
+        return min(due, key=lambda pair: pair[1], default=None)
 
     def begin(self, check: InsideCheck, token: int, now: float) -> None:
         """It has been started."""
         self.under_way = token, check, now
-        self.turn += 1
+        self.began = True
         self.unasked += not inside_alone(check)
 
     def take(self, done: Done, now: float) -> tuple[InsideCheck, ProbeResult, float]:
@@ -150,7 +151,7 @@ class Inside:
         """
         assert self.under_way is not None  # noqa: S101 (its token was looked up there)
         (_, check, sent), self.under_way = self.under_way, None
-        self.next_at = now + self.pace.inside
+        self.next_at[check] = now + self.pace.inside
         try:
             result = judge(check, done.result())
         except AciflowError as error:
@@ -158,10 +159,8 @@ class Inside:
                 if inside_alone(check):
                     raise
                 self.hopeless = True
-            late = isinstance(error, ExecTimeoutError)
-            result = ProbeResult(
-                ready=False, reason="timeout" if late else "exit", detail=error.message
-            )
+            # Not "timeout", which is what a port does that cannot be reached from here.
+            result = ProbeResult(ready=False, reason="exit", detail=error.message)
             if not inside_alone(check):
                 return check, result, sent  # it says nothing about the port
         self.outcomes[check] = result
@@ -171,13 +170,12 @@ class Inside:
 def effect_for(check: InsideCheck, state: GroupState, ref: GroupRef, port: int | None) -> Exec:
     """The command that looks at a condition."""
     seconds = str(max(1, round(check.timeout)))
-    match check:
-        case ExecCheck():
-            argv = check.argv
-        case TcpCheck():
-            argv = ("sh", "-c", _TCP.replace("PORT", f"{port:04X}"))
-        case HttpCheck():
-            argv = ("sh", "-c", _HTTP, "sh", str(port), check.path, seconds)
+    if isinstance(check, ExecCheck):
+        argv = check.argv
+    elif isinstance(check, TcpCheck):
+        argv = ("sh", "-c", _TCP.replace("PORT", f"{port:04X}"))
+    else:
+        argv = ("sh", "-c", _HTTP, "sh", str(port), check.path, seconds)
     return Exec(
         resource_group=ref.resource_group.name,
         name=ref.name,
@@ -238,9 +236,11 @@ def container_for(check: Check, state: GroupState) -> str:
     port = getattr(check, "port", None)
     if asked is not None:
         return str(asked)
-    for item in _objects(state.raw.get("properties", {}).get("containers")):
-        ports = _objects(item.get("properties", {}).get("ports"))
-        if port is not None and any(one.get("port") == port for one in ports):
+    containers = _objects(state.raw.get("properties", {}).get("containers"))
+    for item in containers if port is not None else ():
+        if any(
+            one.get("port") == port for one in _objects(item.get("properties", {}).get("ports"))
+        ):
             return str(item.get("name"))
     return state.containers[0].name if state.containers else ""
 

@@ -170,7 +170,7 @@ class _Waiter:
     accepted: float = field(init=False)
     met: set[Check] = field(init=False, factory=set)
     probes: dict[int, tuple[ProbeCheck, float]] = field(init=False, factory=dict)
-    outcomes: dict[ProbeCheck, ProbeResult] = field(init=False, factory=dict)
+    outcomes: dict[Check, ProbeResult] = field(init=False, factory=dict)
     last_probe: float | None = field(init=False, default=None)
     turn: int = field(init=False, default=0)
     read: int | None = field(init=False, default=None)
@@ -246,12 +246,15 @@ class _Waiter:
 
     def _start_inside(self, now: float) -> Flow[float]:
         """Start a command in the container, if one is wanted now; returns when the next one may be."""
-        check = self.inside.wanted(self._open(), self.state, self.running_since, now, self.outcomes)
-        if check is None:
+        wanted = self.inside.wanted(
+            self._open(), self.state, self.running_since, now, self.outcomes
+        )
+        if wanted is None:
             since = self.running_since
-            return inf if since is None else max(since + self.pace.inside, now + self.pace.inside)
-        if now < self.inside.next_at:
-            return self.inside.next_at
+            return inf if since is None else max(since, now) + self.pace.inside
+        check, at = wanted
+        if now < at:
+            return at
         state = cast("GroupState", self.state)
         port = None
         if isinstance(check, TcpCheck | HttpCheck):
@@ -429,7 +432,7 @@ class _Waiter:
 
     def _read_interval(self, now: float) -> float:
         since = max(0.0, now - self.accepted)
-        if self._probe() is not None or self._log_check() is not None or self.inside.turn:
+        if self._probe() is not None or self._log_check() is not None or self.inside.began:
             return self.pace.watch_interval(since)
         return self.pace.read_interval(since)
 

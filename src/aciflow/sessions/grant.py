@@ -104,8 +104,9 @@ def granted(wanted: Wanted, reply: ArmReply) -> Grant:
 def refused(wanted: Wanted, error: ArmError) -> Exception:
     """ARM's refusal as what it means here: there is no such container, or it does not run."""
     if isinstance(error, NotFoundError):
-        where = f"'{wanted.container}' in container group '{wanted.name}'"
-        return GroupGoneError(f"there is no container {where}: {error.message}")
+        return GroupGoneError(
+            f"there is no container '{wanted.container}' in '{wanted.name}': {error.arm_message}"
+        )
     if (error.code or "").lower() in _NOT_RUNNING or "not running" in error.arm_message.lower():
         return ContainerNotRunningError(
             f"container '{wanted.container}' of '{wanted.name}' does not run: {error.arm_message}"
