@@ -1,8 +1,8 @@
 """
 Endpoints with a directory of their own: killed at any moment, and started again.
 
-Four kills by default; ``ACIFLOW_FULL=1`` (the session ``full`` of nox) makes sixty. The environment is read when
-this module is loaded, since tests see none of aciflow's own settings.
+Four kills by default; ``ACIFLOW_FULL=1`` (the session ``full`` of nox) makes sixty. The environment is read
+when this module is loaded, since tests see none of aciflow's own settings.
 """
 
 from __future__ import annotations
