@@ -205,13 +205,17 @@ def test_closing_it_ends_tunnels(start: Callable[..., Server]) -> None:
 @pytest.mark.parametrize(
     ("environment", "host", "passes"),
     [
-        ({"HTTPS_PROXY": "http://proxy.corp:3128"}, "pypi.org", True),
-        ({"https_proxy": "proxy.corp:3128"}, "pypi.org", True),
-        ({"ALL_PROXY": "http://proxy.corp"}, "pypi.org", True),
-        ({"HTTPS_PROXY": "http://proxy.corp", "NO_PROXY": "*"}, "pypi.org", False),
-        ({"HTTPS_PROXY": "http://proxy.corp", "no_proxy": ".org"}, "pypi.org", False),
-        ({"HTTPS_PROXY": "http://proxy.corp", "NO_PROXY": "pypi.org"}, "files.pypi.org", False),
-        ({"HTTPS_PROXY": "http://proxy.corp", "NO_PROXY": "pi.org"}, "pypi.org", True),
+        ({"HTTPS_PROXY": "http://proxy.corp:3128"}, "partner.example", True),
+        ({"https_proxy": "proxy.corp:3128"}, "partner.example", True),
+        ({"ALL_PROXY": "http://proxy.corp"}, "partner.example", True),
+        ({"HTTPS_PROXY": "http://proxy.corp", "NO_PROXY": "*"}, "partner.example", False),
+        ({"HTTPS_PROXY": "http://proxy.corp", "no_proxy": ".example"}, "partner.example", False),
+        (
+            {"HTTPS_PROXY": "http://proxy.corp", "NO_PROXY": "partner.example"},
+            "www.partner.example",
+            False,
+        ),
+        ({"HTTPS_PROXY": "http://proxy.corp", "NO_PROXY": "ner.example"}, "partner.example", True),
         ({"HTTPS_PROXY": "http://proxy.corp"}, "127.0.0.5", False),
     ],
 )

@@ -54,7 +54,6 @@ ENDPOINTS = {
     "logAnalyticsResourceId": "https://api.loganalytics.io",
     "ossrdbmsResourceId": "https://ossrdbms-aad.database.windows.net",
     "ossrDbmsResourceId": "https://ossrdbms-aad.database.windows.net",
-    "azmirrorStorageAccountResourceId": "https://azmirror.blob.core.windows.net",
 }
 
 SUFFIXES = {
