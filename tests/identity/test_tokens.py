@@ -14,6 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aciflow.local import LocalAzure
+from aciflow.local.protocol import Request
 from aciflow.local.tokens import LIFETIME, AccessToken, LocalCredential, Tokens
 
 
@@ -129,3 +131,24 @@ def test_no_token_or_key_is_in_a_repr_or_a_log(caplog: pytest.LogCaptureFixture)
     assert issued.token.rpartition(".")[2] not in shown
     assert tokens.key.hex() not in shown
     assert repr(tokens.key) not in shown
+
+
+def test_an_expired_token_gets_arm_s_401_and_aciflow_signs_in_again() -> None:
+    """An hour later on the endpoint's clock, which need not be an hour."""
+    with LocalAzure("simulated") as azure, azure.client() as client:
+        list(client.list())
+        request = Request(
+            method="GET",
+            path="/subscriptions",
+            query={"api-version": "2022-12-01"},
+            headers={"authorization": f"Bearer {azure.credential().get_token().token}"},
+        )
+        before = azure.handle(request)
+        azure.clock.advance(LIFETIME + 1)
+        after = azure.handle(request)
+
+        assert 200 == before.status
+        assert 401 == after.status
+        assert "InvalidAuthenticationToken" == after.body["error"]["code"]
+        assert after.headers["WWW-Authenticate"].startswith("Bearer authorization_uri=")
+        assert [] == list(client.list())
