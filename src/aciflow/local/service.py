@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["ENGINE_LACKS", "OwnService", "Service", "new_id"]
 
 
-ENGINE_LACKS = ("Windows", "azureFile", "gitRepo", "livenessProbe", "readinessProbe")
+ENGINE_LACKS = ("Windows",)
 """What the engine runtime cannot do, and a PUT is refused for."""
 
 

@@ -128,7 +128,7 @@ class EngineApi(EngineClient):
         found: list[dict[str, Any]] = self.request("GET", "/containers/json", params=params).json()
         return found
 
-    def put_archive(self, container: str, path: str, tar: bytes) -> None:
+    def put_archive(self, container: str, path: str, tar: bytes | Iterable[bytes]) -> None:
         """Unpack an archive below ``path``, also in a container that was never started."""
         self.request("PUT", f"/containers/{container}/archive", params={"path": path}, content=tar)
 

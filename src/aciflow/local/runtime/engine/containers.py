@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from attrs import frozen
 
-from aciflow.local.protocol import ContainerRun, PortSpec
+from aciflow.local.protocol import ContainerRun, Mount, PortSpec
 
 
 __all__ = [
@@ -28,7 +28,6 @@ __all__ = [
     "container_name",
     "group_labels",
     "pause_body",
-    "unsupported",
     "volume_name",
 ]
 
@@ -134,18 +133,6 @@ def volume_name(uid: str, volume: str) -> str:
     return f"aciflow-{uid}-{volume}"
 
 
-def unsupported(run: ContainerRun) -> str | None:
-    """What this runtime cannot honour, in words for the user; ``None`` if it can do it all."""
-    for mount in run.mounts:
-        if mount.kind in {"azure_file", "git_repo"}:
-            kind = {"azure_file": "an Azure file share", "git_repo": "a git repository"}[mount.kind]
-            return (
-                f"volume '{mount.volume}' is {kind}, which the local engine does not mount; "
-                "use Volume.empty_dir() or Volume.secret() here, or target Azure"
-            )
-    return None
-
-
 def pause_body(sandbox: Sandbox, image: str, labels: Mapping[str, str]) -> dict[str, Any]:
     """The container that owns a group's namespaces."""
     body = {"Image": image, "Labels": {**labels, PAUSE: "1", SANDBOX: sandbox.dump()}}
@@ -186,17 +173,7 @@ def container_body(
         # Without the same limit for both, the engine would grant as much again in swap.
         host["Memory"] = host["MemorySwap"] = max(round(run.memory_gb * _GB), _LEAST_MEMORY)
     if run.mounts:
-        host["Mounts"] = [
-            {
-                "Type": "volume",
-                "Source": volume_name(uid, mount.volume),
-                "Target": mount.path,
-                "ReadOnly": mount.read_only,
-                # A volume of ACI hides what the image has there.
-                "VolumeOptions": {"NoCopy": True},
-            }
-            for mount in run.mounts
-        ]
+        host["Mounts"] = [_mount(uid, mount) for mount in run.mounts]
     body: dict[str, Any] = {
         "Image": run.image,
         "Env": [f"{name}={value}" for name, value in run.env.items()],
@@ -218,6 +195,19 @@ def container_body(
         body["HostConfig"] = host
         return body, tuple(notes)
     return _with_network(body, host, sandbox), tuple(notes)
+
+
+def _mount(uid: str, mount: Mount) -> dict[str, Any]:
+    common = {"Target": mount.path, "ReadOnly": mount.read_only}
+    if mount.kind == "azure_file":
+        return {"Type": "bind", "Source": mount.folder, **common}
+    return {
+        "Type": "volume",
+        "Source": volume_name(uid, mount.volume),
+        **common,
+        # A volume of ACI hides what the image has there.
+        "VolumeOptions": {"NoCopy": True},
+    }
 
 
 def _with_network(body: dict[str, Any], host: dict[str, Any], sandbox: Sandbox) -> dict[str, Any]:

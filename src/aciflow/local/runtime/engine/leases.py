@@ -11,7 +11,7 @@ import contextlib
 
 from pathlib import Path
 
-from aciflow.local.runtime.engine import recovery
+from aciflow.local.runtime.engine import recovery, volumes
 from aciflow.local.runtime.engine.address import EngineAddress
 from aciflow.local.runtime.engine.api import EngineApi, EngineError
 from aciflow.local.state import FileLock, engine_directory, private_directory
@@ -59,6 +59,7 @@ def sweep(api: EngineApi) -> list[str]:
             recovery.remove_endpoint(api, endpoint_id)
             done = True
             swept.append(endpoint_id)
+        volumes.remove_clones(api.address, endpoint_id)
         lock.release(remove=done)
     return swept
 

@@ -16,6 +16,7 @@ from aciflow.local.runtime.engine.containers import (
     SANDBOX,
     UID,
     Sandbox,
+    volume_name,
 )
 from aciflow.local.runtime.engine.groups import Group, Member
 
@@ -83,9 +84,19 @@ def find(
             if container["State"] != "running":
                 with contextlib.suppress(EngineError):  # starting a container will say it
                     api.start(group.pause_id)
-        elif CONTAINER in labels and container["State"] != "created":
+        elif CONTAINER in labels:
+            # It was created after its volumes were filled.
+            group.filled |= _volumes(group.uid, container.get("Mounts") or ())
+        if CONTAINER in labels and container["State"] != "created":
             _adopt_member(group, labels[CONTAINER], labels[ATTEMPT], str(container["Id"]))
     return list(adopted.values()), strangers - {""}
+
+
+def _volumes(uid: str, mounts: Sequence[Mapping[str, Any]]) -> set[str]:
+    """The names, in their group, of volumes that a container mounts."""
+    prefix = volume_name(uid, "")
+    names = (str(mount.get("Name") or "") for mount in mounts)
+    return {name.removeprefix(prefix) for name in names if name.startswith(prefix)}
 
 
 def _known(uid: str, known: Mapping[str, Any]) -> Group:

@@ -42,6 +42,7 @@ from aciflow.local.runtime.engine.roster import Roster
 from aciflow.local.runtime.engine.sandbox import Sandboxes
 from aciflow.local.runtime.engine.signals import Signals
 from aciflow.local.runtime.engine.terminals import Terminals, is_ours
+from aciflow.local.runtime.engine.volumes import VolumeError, remove_clones
 from aciflow.local.runtime.engine.watcher import ExitWatcher
 from aciflow.local.runtime.engine.whereabouts import Whereabouts
 
@@ -142,6 +143,7 @@ class EngineRuntime:
         )
         if self._ephemeral:
             self._lease = leases.Lease.take(engine, self.endpoint_id)
+        remove_clones(engine, self.endpoint_id)
         self._submit(partial(_sweep, api))
         self._watcher.start()
         self._started = True
@@ -176,6 +178,7 @@ class EngineRuntime:
         except EngineError as error:
             raise EngineUnavailableError(error.message) from error
         finally:
+            remove_clones(self._api.address, self.endpoint_id)
             if self._lease is not None:
                 self._lease.release(done=removed)
             self._workers.close()
@@ -360,14 +363,15 @@ class EngineRuntime:
             notes = self._sandboxes.create(group, member, run)
             self._roster.created(group, member)
             self._sandboxes.start(group, member)
-        except EngineError as error:
+        except (EngineError, OSError, ValueError) as error:
             member.state = "failed"
             failed = StartFailed(
                 uid=action.uid,
                 container=run.name,
                 at=self._clock(),
-                message=error.message,
+                message=str(error),
                 attempt=action.attempt,
+                volume=error.volume if isinstance(error, VolumeError) else "",
             )
             self._roster.tell(group, failed)
             return

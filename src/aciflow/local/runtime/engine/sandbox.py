@@ -10,7 +10,6 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from aciflow.local.protocol import ContainerRun, OpenSandbox, PortSpec
-from aciflow.local.runtime.engine import pause
 from aciflow.local.runtime.engine.addresses import Addresses
 from aciflow.local.runtime.engine.api import EngineApi, EngineError
 from aciflow.local.runtime.engine.containers import (
@@ -19,11 +18,10 @@ from aciflow.local.runtime.engine.containers import (
     container_name,
     group_labels,
     pause_body,
-    unsupported,
-    volume_name,
 )
 from aciflow.local.runtime.engine.groups import Group, Member
 from aciflow.local.runtime.engine.ownimage import OwnImage
+from aciflow.local.runtime.engine.volumes import Volumes
 
 
 __all__ = ["Sandboxes"]
@@ -56,6 +54,7 @@ class Sandboxes:
         self._endpoint_id = endpoint_id
         self._addresses = addresses
         self._image = image
+        self._volumes = Volumes(api, endpoint_id, lambda name, body: self._create(name, body)[0])
 
     def open(self, group: Group, action: OpenSandbox) -> dict[int, tuple[str, int]]:
         """
@@ -157,14 +156,12 @@ class Sandboxes:
         Create a container and give ``member`` its id; returns notes about what it cannot have in full.
 
         Raises:
-            EngineError: It could not be created.
+            EngineError: It could not be created, or a volume of it cannot be had.
         """
-        if problem := unsupported(run):
-            raise EngineError(0, problem)
         sandbox = group.sandbox
         if sandbox is None:
             raise EngineError(0, "the group has no sandbox")
-        self._ensure_volumes(group, run)
+        self._volumes.ensure(group, run)
         processors = 1024
         if run.cpu is not None and run.cpu > 1:
             processors = int(self._api.info().get("NCPU") or processors)
@@ -230,51 +227,6 @@ class Sandboxes:
             for key, bindings in ports.items()
             if bindings
         }
-
-    def _ensure_volumes(self, group: Group, run: ContainerRun) -> None:
-        if not run.mounts:
-            return
-        with group.volumes_lock:
-            labels = group_labels(self._endpoint_id, group.uid, group.resource_id)
-            for mount in run.mounts:
-                if mount.volume in group.filled:
-                    continue
-                name = volume_name(group.uid, mount.volume)
-                self._api.create_volume(name, labels)
-                if mount.files:
-                    self._fill(group, run.image, name, dict(mount.files), labels)
-                group.filled.add(mount.volume)
-
-    def _fill(
-        self,
-        group: Group,
-        image: str,
-        volume: str,
-        files: dict[str, bytes],
-        labels: dict[str, str],
-    ) -> None:
-        """Put files into a volume, by way of a container that is never started."""
-        body = {
-            "Image": image,
-            "Cmd": ["-"],  # some images name no command, and it is not run
-            "Labels": labels,
-            "HostConfig": {
-                "NetworkMode": "none",
-                "Mounts": [
-                    {
-                        "Type": "volume",
-                        "Source": volume,
-                        "Target": "/aciflow-files",
-                        "VolumeOptions": {"NoCopy": True},
-                    }
-                ],
-            },
-        }
-        helper, _ = self._create(container_name(group.uid, f"fill-{volume[-16:]}"), body)
-        try:
-            self._api.put_archive(helper, "/aciflow-files", pause.pack(files))
-        finally:
-            self._api.remove(helper)
 
 
 def _is_transient(message: str) -> bool:
