@@ -145,7 +145,9 @@ def connect(grant: Grant, settings: ArmSettings, *, resizes: bool) -> WireTermin
     """
     problem: Exception
     try:
-        socket = _connect(grant.uri, **_options(grant, settings))
+        # Never left: the terminal's close() is. Newer releases warn who does not enter it.
+        entered = contextlib.ExitStack()
+        socket = entered.enter_context(_connect(grant.uri, **_options(grant, settings)))
         if not _named(grant):
             socket.send(grant.password)
         return WireTerminal(socket, resizes=resizes)

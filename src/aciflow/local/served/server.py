@@ -368,11 +368,12 @@ class _Http(_Cut, HttpToolsProtocol):
 
 
 class _WebSocket(_Cut, WebSocketsSansIOProtocol):
-    """Logs to our logger."""
+    """Logs to our logger, and no frames: the first one is a session's password."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.logger = self.conn.logger = log
+        self.conn.debug = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It was HTTP until now."""
