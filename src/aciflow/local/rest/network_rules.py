@@ -36,7 +36,7 @@ def check_network(name: str, kept: Mapping[str, Any]) -> None:
     _check_inside(name, kept)
     _check_subnets(name, kept)
     address = kept.get("ipAddress")
-    if address:
+    if address is not None:
         _check_address(name, kept, address)
         _check_label(name, address)
     resolver = kept.get("dnsConfig")
@@ -76,7 +76,7 @@ def _check_port(name: str, where: str, port: Mapping[str, Any]) -> None:
 
 
 def _check_address(name: str, kept: Mapping[str, Any], address: Mapping[str, Any]) -> None:
-    ports = address["ports"]
+    ports = address.get("ports") or ()
     kind = address.get("type")
     if kind not in ("Public", "Private"):
         raise Refusal(

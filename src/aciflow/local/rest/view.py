@@ -85,7 +85,7 @@ def _containers(
         record = machine.find(container["name"])
         added: dict[str, Any] = {}
         if preview:
-            added["configMap"] = {"keyValuePairs": {}}
+            added["configMap"] = container["properties"].get("configMap") or {"keyValuePairs": {}}
         if detail == "get" and record is not None:
             view = record.instance_view()
             if view is not None:
