@@ -109,3 +109,38 @@ def test_a_service_that_tells_no_times_is_counted_instead() -> None:
     assert ["b"] == [line.text for line in cursor.feed("a\nb\nb\n")]
     assert ["x", "y"] == [line.text for line in cursor.feed("x\ny\n")]
     assert cursor.truncated
+
+
+def _cut(lines: list[str], limit: int) -> str:
+    return "".join(lines).encode()[-limit:].decode(errors="ignore")
+
+
+@pytest.mark.parametrize("limit", [16 * 1024, 4 * 1024 * 1024])
+def test_a_first_read_of_the_size_of_a_limit_may_lack_its_beginning(limit: int) -> None:
+    """The half of a line is not told, and nothing says that all is there."""
+    lines = [f"{T.format(1, number)} {'x' * 50} {number}\n" for number in range(limit // 50)]
+    cursor = LogCursor()
+    got = [line.text for line in cursor.feed(_cut(lines, limit))]
+
+    assert cursor.truncated
+    assert got
+    assert got == [f"{'x' * 50} {number}" for number in range(len(lines) - len(got), len(lines))]
+
+
+def test_a_first_read_of_a_thousand_lines_may_lack_its_beginning() -> None:
+    """A stopped container keeps so many; one more or less is nothing of the kind."""
+    for count, truncated in ((999, False), (1000, True), (1001, False)):
+        cursor = LogCursor()
+        cursor.feed("x\n" * count)
+        assert cursor.truncated is truncated
+
+
+def test_a_log_that_was_read_before_it_was_cut_is_whole() -> None:
+    """What was seen while the container ran tells that nothing is missing."""
+    lines = [f"{T.format(1, number)} {'x' * 50} {number}\n" for number in range(400)]
+    cursor = LogCursor()
+    got = [line.text for line in cursor.feed("".join(lines[:390]), whole=False)]
+    got += [line.text for line in cursor.feed(_cut(lines, 16 * 1024))]
+
+    assert got == [f"{'x' * 50} {number}" for number in range(400)]
+    assert not cursor.truncated

@@ -204,7 +204,11 @@ class AnyGroup(RuleBasedStateMachine):
             self.tell(failed)
 
     @precondition(lambda self: self.probing)
-    @rule(data=st.data(), ok=st.sampled_from([True, False, False]), lost=st.sampled_from([False, False, True]))
+    @rule(
+        data=st.data(),
+        ok=st.sampled_from([True, False, False]),
+        lost=st.sampled_from([False, False, True]),
+    )
     def a_probe_answers(self, data: st.DataObject, ok: bool, lost: bool) -> None:
         """One that was asked long ago may answer too; one whose container has ended does not."""
         kind = data.draw(st.sampled_from(sorted(self.probing)))

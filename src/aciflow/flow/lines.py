@@ -46,7 +46,7 @@ class LogCursor:
     stdout and stderr need not be in order. Once its beginning is gone, what is new is what is later.
 
     Attributes:
-        truncated: Whether lines were lost between two reads.
+        truncated: Whether lines were lost between two reads, or may have been before the first.
         asked: Whether it has been asked for at all, in vain or not.
     """
 
@@ -66,6 +66,11 @@ class LogCursor:
         lines = _stamped(content, whole=whole)
         if not lines:
             return []
+        if _at_a_limit(content):
+            if not lines[0][0] and lines[-1][0]:
+                del lines[0]  # the end of a line whose beginning is gone
+            if not self._seen:
+                self.truncated = True  # nothing tells what came before
         new = lines[self._begin(lines) :]
         self._seen = lines
         return [LogLine(text=text, at=_epoch(stamp)) for stamp, text in new]
@@ -86,6 +91,19 @@ class LogCursor:
             return len(lines)  # an older reply, or the same one cut shorter
         self.truncated = True
         return next((i for i, (stamp, _) in enumerate(lines) if _key(stamp) > last), 0)
+
+
+_STOPPED_LINES = 1000
+_STOPPED_BYTES = 16 * 1024
+_RUNNING_BYTES = 4 * 1024 * 1024
+
+
+def _at_a_limit(content: str) -> bool:
+    """A log of the very size at which the service cuts it; a character cut through is left out."""
+    size = len(content.encode())
+    return content.count("\n") == _STOPPED_LINES or any(
+        limit - 3 <= size <= limit for limit in (_STOPPED_BYTES, _RUNNING_BYTES)
+    )
 
 
 _Stamped: TypeAlias = tuple[str, str]
