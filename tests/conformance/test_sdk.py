@@ -3,8 +3,8 @@ The Azure SDKs, whichever are installed, on the served endpoint: over TLS, with 
 
 ``nox -s minimums`` runs this with the oldest, the newest, az's and the coming one. The endpoint's clock
 runs ten thousand times as fast as ACI: default pollers ask at once and then every 30 s, and what is
-tested is what they ask, not that they can wait. Should the first question come too early all the same,
-``test_every_operation_of_container_instances`` takes its 30 s.
+tested is what they ask, not that they can wait. For the same reason the network to operations is slow,
+so that the first question does not come too early.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from tests.conformance.sdk import Scenario, Step, call, operations, run_aio, run
 from tests.local.world import TRACE
 
 from aciflow.local import LocalAzure
+from aciflow.local.faults import Slow
 from aciflow.local.served.server import Served
 
 
@@ -53,6 +54,7 @@ def local() -> Iterator[LocalAzure]:
     """An endpoint whose containers start within a few milliseconds and say hello."""
     trace = {**TRACE, "logs": "hello\n"}
     with LocalAzure("simulated", speed=10_000.0, traces=[trace]) as endpoint:
+        endpoint.faults.add(Slow(seconds=0.3), operation="Operation*_Get")
         yield endpoint
 
 
