@@ -78,6 +78,7 @@ def test_the_defaults_are_the_kubelets() -> None:
     """Period 10, timeout 1, thresholds 3 and 1, no delay; a zero means the default."""
     plain = probe_from({"httpGet": {"port": 80}})
 
+    assert plain is not None
     assert plain == Probe(port=80)
     assert (plain.period, plain.timeout, plain.initial_delay) == (10, 1, 0)
     assert (plain.failure_threshold, plain.success_threshold) == (3, 1)
