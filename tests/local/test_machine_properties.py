@@ -252,8 +252,9 @@ class AnyGroup(RuleBasedStateMachine):
     @rule(data=st.data())
     def an_old_story_again(self, data: st.DataObject) -> None:
         """Ends, starts and probes of an attempt may be told twice; they change nothing."""
-        kinds = Started | Exited | StartFailed | Probed
-        old = [seen for seen in self.told if isinstance(seen, kinds)]
+        old = [
+            seen for seen in self.told if isinstance(seen, Started | Exited | StartFailed | Probed)
+        ]
         if old:
             seen = data.draw(st.sampled_from(old))
             if (seen.container, seen.attempt) not in self.starting:
