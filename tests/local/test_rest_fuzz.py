@@ -250,7 +250,7 @@ def test_documents_that_go_on_and_on() -> None:
 @settings(max_examples=200, deadline=None)
 @given(body=JSON)
 def test_sessions_are_asked_for_in_any_words(body: Any) -> None:
-    """What exec cannot read it ."""
+    """What exec cannot read, it refuses."""
     world = _world()
     world.put()
     world.run(20)
