@@ -112,6 +112,14 @@ def test_an_application_with_its_secret_gets_a_token_that_the_endpoint_takes(
     assert not world.tokens.check(said["access_token"])
 
 
+def test_scopes_of_openid_beside_the_resource_do_no_harm(world: World) -> None:
+    """MSAL for Go sends them with every grant."""
+    reply = world.token(scope=f"{BASE}//.default openid offline_access profile")
+
+    assert 200 == reply.status
+    assert f"{BASE}/" == claims(reply.body["access_token"])["aud"]
+
+
 def test_the_secret_may_come_in_the_header(world: World) -> None:
     """As RFC 6749 has it, each half form-encoded."""
     from urllib.parse import quote_plus
@@ -144,6 +152,7 @@ def test_the_secret_may_come_in_the_header(world: World) -> None:
         ({"grant_type": "refresh_token"}, 400, "unsupported_grant_type", 70003),
         ({"scope": None}, 400, "invalid_request", 900144),
         ({"scope": "openid profile"}, 400, "invalid_scope", 1002012),
+        ({"scope": f"{BASE}/.default https://x/.default"}, 400, "invalid_scope", 1002012),
         ({"scope": "https://graph.microsoft.com/.default"}, 400, "invalid_resource", 500011),
         ({"scope": "https://[/.default"}, 400, "invalid_resource", 500011),
         ({"tenant": "33333333-2222-4333-8444-555555555555"}, 400, "invalid_tenant", 90002),

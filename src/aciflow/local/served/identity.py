@@ -33,6 +33,9 @@ __all__ = ["IDENTITY_PATH", "Identity"]
 IDENTITY_PATH = "/msi/token"
 """Of the managed identity: the path of ``IDENTITY_ENDPOINT``, as App Service has it."""
 
+_OF_OPENID = ("openid", "offline_access", "profile", "email")
+"""Scopes that MSAL for Go asks for whatever the grant; Entra gives an application none of them."""
+
 _ANY_TENANT = ("common", "organizations")
 _NO_STORE = {"Cache-Control": "no-store, no-cache", "Pragma": "no-cache"}
 _MOST_FIELDS = 64
@@ -191,17 +194,18 @@ class Identity:
             )
         self._check_client(form)
         if v2:
-            audience = _need(form, "scope")
-            if not audience.endswith("/.default") or " " in audience:
+            scopes = _need(form, "scope")
+            asked = [scope for scope in scopes.split() if scope not in _OF_OPENID]
+            if len(asked) != 1 or not asked[0].endswith("/.default"):
                 raise _DeniedError(
                     400,
                     "invalid_scope",
                     1002012,
-                    f"The provided value for scope {audience} is not valid. Client credential flows "
+                    f"The provided value for scope {scopes} is not valid. Client credential flows "
                     "must have a scope value with /.default suffixed to the resource identifier "
                     "(application ID URI).",
                 )
-            audience = audience.removesuffix("/.default")
+            audience = asked[0].removesuffix("/.default")
         else:
             audience = _need(form, "resource")
         return self._issued(request, audience, v2=v2)
