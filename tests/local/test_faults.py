@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import threading
 import time
 
@@ -42,6 +43,8 @@ from aciflow.local.faults.wire import rule_from_json, rule_to_json
 from aciflow.local.protocol import Dropped, Reply, Request
 
 
+# Read when the module is loaded, since tests see none of aciflow's own settings.
+SEEDS = range(20) if os.environ.get("ACIFLOW_FULL") else (3, 5)
 HOME = "/subscriptions/s/resourceGroups/rg"
 WEB = f"{HOME}/providers/Microsoft.ContainerInstance/containerGroups/web"
 ONE_OF_EACH: list[Fault] = [
@@ -418,7 +421,7 @@ def test_a_launch_comes_through_what_passes(local: LocalAzure) -> None:
     assert {one.kind for one in faults.fired} >= {"throttle", "drop", "error", "slow"}
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_nothing_is_left_of_launches_with_faults(seed: int) -> None:
     """Whatever fails, and whether the launch comes through or not; drawn from a seed."""
     with LocalAzure("simulated", speed=500.0, traces=[TRACE], seed=seed) as local:
@@ -463,5 +466,5 @@ def test_what_does_not_pass_is_the_launchs_error(
     local.faults.add(fault, operation="ContainerGroups_CreateOrUpdate")
     with local.client() as client:
         with pytest.raises(error):
-            client.launch("nginx", public_ip=True, timeout=5)
+            client.launch("nginx", public_ip=True, timeout=2)
         assert client.list() == ()

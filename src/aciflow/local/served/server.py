@@ -16,7 +16,6 @@ import ipaddress
 import json
 import logging
 import os
-import secrets
 import shutil
 import socket
 import ssl
@@ -30,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from aciflow.drivers.workers import Workers
 from aciflow.errors import ConfigurationError, MissingExtraError
+from aciflow.local.own import Identity as Whoever
 from aciflow.local.served.facts import Facts
 from aciflow.local.service import OwnService, new_id
 
@@ -80,7 +80,7 @@ class Served:
     """
     A local endpoint that other processes reach; a context manager that stops listening, and no more.
 
-    Made by :meth:`aciflow.local.LocalAzure.serve`.
+    Made by :meth:`aciflow.local.azure.LocalAzure.serve`.
 
     Attributes:
         url: Where it is, ``https://localhost:PORT``.
@@ -120,13 +120,15 @@ class Served:
             write_bundle(self.ca_file, authority.pem, os.environ)
             context = authority.context(self._directory, _names(host), intercept=intercept)
             service = local._service
+            # Who signed in before an endpoint with a state directory was killed, is known afterwards.
+            own = service.identity if isinstance(service, OwnService) else Whoever.new(new_id)
             identity = Identity(
                 service.tokens,
                 tenant_id=service.tenant_id,
                 subscription_id=service.subscription_id,
-                client_id=new_id(),
-                client_secret=secret if secret is not None else secrets.token_urlsafe(32),
-                mi_secret=secrets.token_urlsafe(32),
+                client_id=own.client_id,
+                client_secret=secret if secret is not None else own.client_secret,
+                mi_secret=own.identity_secret,
             )
             self._app = App(
                 answer=identity.answer,
