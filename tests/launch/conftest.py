@@ -53,6 +53,9 @@ class Awaited:
             return tuple(map(self._wrap, value))
         return Awaited(value, self._run) if hasattr(value, "__aenter__") else value
 
+    def __iter__(self) -> Iterator[Any]:
+        return self._each(aiter(self._it))
+
     def __enter__(self) -> Awaited:
         self._run(self._it.__aenter__())
         return self
