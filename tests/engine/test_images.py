@@ -23,6 +23,7 @@ from tests.images import Engine, Image
 from aciflow.local.protocol import (
     Closed,
     CloseSandbox,
+    ListImages,
     Pulled,
     PullFailed,
     PullImage,
@@ -119,13 +120,8 @@ def registry(tmp_path: Path) -> Iterator[Registry]:
     made.close()
 
 
-@pytest.fixture
-def private(registry: Registry, engine: Engine, web_image: str) -> Iterator[str]:
-    """An image in that registry which the engine does not have."""
-    name = f"{registry.server}/team/web:{uuid.uuid4().hex[:6]}"
+def _push(name: str, registry: Registry) -> None:
     repository, _, tag = name.rpartition(":")
-    status, _ = engine.request("POST", f"/images/{web_image}/tag?repo={repository}&tag={tag}")
-    assert 201 == status
     api = EngineApi(require_engine())
     try:
         with api.stream(
@@ -137,6 +133,16 @@ def private(registry: Registry, engine: Engine, web_image: str) -> Iterator[str]
             assert [] == [entry for entry in progress if "error" in entry]
     finally:
         api.close()
+
+
+@pytest.fixture
+def private(registry: Registry, engine: Engine, web_image: str) -> Iterator[str]:
+    """An image in that registry which the engine does not have."""
+    name = f"{registry.server}/team/web:{uuid.uuid4().hex[:6]}"
+    repository, _, tag = name.rpartition(":")
+    status, _ = engine.request("POST", f"/images/{web_image}/tag?repo={repository}&tag={tag}")
+    assert 201 == status
+    _push(name, registry)
     engine.request("DELETE", f"/images/{name}?force=1&noprune=1")
     assert not engine.has(name)
     yield name
@@ -175,6 +181,56 @@ def test_a_private_image_without_the_right_credentials(
     rig.runtime.execute(PullImage(uid=uid, container="c", image=private, auths=auths))
     message = rig.wait(PullFailed, uid=uid).message
     assert password is None or password not in message + answer.detail + repr(auths)
+
+
+@pytest.mark.engine
+def test_credentials_are_checked_also_where_the_image_is_here(
+    rig: Rig, private: str, registry: Registry
+) -> None:
+    """Those of one group serve no other; without a registry, or any credentials, what is here serves."""
+    uid = rig.open()
+    rig.runtime.execute(PullImage(uid=uid, container="c", image=private, auths=(registry.auth,)))
+    rig.wait(Pulled, uid=uid)
+    wrong = RegistryAuth(server=registry.server, username="somebody", password="a wrong secret")
+    other = RegistryAuth(server="other.example", username="somebody", password="a wrong secret")
+
+    def problem(*auths: RegistryAuth) -> str | None:
+        [answer] = rig.runtime.answer(ResolveImages(images=(private,), auths=auths))
+        assert "secret" not in answer.detail
+        found: str | None = answer.problem
+        return found
+
+    assert "inaccessible" == problem(wrong)
+    assert [None, None, None] == [problem(registry.auth), problem(other), problem()]
+    registry.close()
+    assert None is problem(wrong)
+
+
+@pytest.mark.engine
+def test_an_image_in_a_registry_for_other_processors_alone(
+    rig: Rig, registry: Registry, engine: Engine
+) -> None:
+    """It is told before anything is pulled."""
+    other = "arm64" if require_arch() == "amd64" else "amd64"
+    name = f"{registry.server}/team/elsewhere:1"
+    Image(name=name, command=("/bin/true",), architecture=other).ensure(engine)
+    _push(name, registry)
+    engine.request("DELETE", f"/images/{name}?force=1")
+    [answer] = rig.runtime.answer(ResolveImages(images=(name,), auths=(registry.auth,)))
+    assert "platform" == answer.problem
+    assert f"is for linux/{other}, and this engine runs linux/{require_arch()}" in answer.detail
+    assert not engine.has(name)
+
+
+@pytest.mark.engine
+def test_the_images_that_are_here(rig: Rig) -> None:
+    """By name, sorted, without those that aciflow makes for itself."""
+    uid = rig.open(80, containers=2)
+    rig.run(uid)
+    found = rig.runtime.answer(ListImages())
+    assert rig.image in found
+    assert list(found) == sorted(found)
+    assert not [name for name in found if "aciflow-pause" in name or "<none>" in name]
 
 
 @pytest.mark.engine

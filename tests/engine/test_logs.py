@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.engine.conftest import Rig
 
 from aciflow.local.protocol import Exited
-from aciflow.local.runtime.engine.logs import last_bytes, unframe
+from aciflow.local.runtime.engine.logs import frames, last_bytes, timed, unframe
 
 
 @pytest.mark.engine
@@ -61,6 +61,23 @@ def test_frames_are_undone_however_they_are_cut(payloads: list[bytes], cuts: lis
         position += cut
     chunks.append(raw[position:])
     assert b"".join(payloads) == b"".join(unframe(chunks))
+    assert payloads == list(frames(chunks))
+    assert payloads[:-1] == list(frames([raw[:-1]])) or not payloads
+
+
+@pytest.mark.parametrize(
+    ("stamp", "after"),
+    [
+        ("2026-11-22T18:50:43.123456789Z", "1795373443.123456790"),
+        ("2026-11-22T18:50:43.999999999Z", "1795373444.000000000"),
+        ("2026-11-22T20:50:43.5+02:00", "1795373443.500000001"),
+        ("2026-11-22T18:50:43Z", "1795373443.000000001"),
+    ],
+)
+def test_the_moment_after_what_was_logged(stamp: str, after: str) -> None:
+    """To the nanosecond, in whatever zone; what begins with no time is left as it is."""
+    assert (after, b"what it said") == timed(f"{stamp} what it said".encode())
+    assert (None, b"what it said") == timed(b"what it said")
 
 
 @given(st.lists(st.binary(max_size=9)), st.integers(1, 30))

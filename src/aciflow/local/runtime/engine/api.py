@@ -39,10 +39,12 @@ class EngineApi(EngineClient):
         found: list[dict[str, Any]] = self.request("GET", "/images/json").json()
         return found
 
-    def distribution(self, reference: str, auth: RegistryAuth | None) -> dict[str, Any]:
+    def distribution(
+        self, reference: str, auth: RegistryAuth | None, timeout: float | None = None
+    ) -> dict[str, Any]:
         """What a registry says of an image, without pulling it."""
         found: dict[str, Any] = self.request(
-            "GET", f"/distribution/{reference}/json", headers=_auth_header(auth)
+            "GET", f"/distribution/{reference}/json", headers=_auth_header(auth), timeout=timeout
         ).json()
         return found
 
@@ -152,11 +154,18 @@ class EngineApi(EngineClient):
 
     @contextlib.contextmanager
     def logs(
-        self, container: str, *, tail: int | None, timestamps: bool = False
+        self,
+        container: str,
+        *,
+        tail: int | None = None,
+        timestamps: bool = False,
+        since: str | None = None,
     ) -> Iterator[Iterator[bytes]]:
         """The raw bytes of a container's output, framed unless it has a terminal."""
         params = {"stdout": "1", "stderr": "1", "timestamps": "1" if timestamps else "0"}
         params["tail"] = "all" if tail is None else str(tail)
+        if since is not None:
+            params["since"] = since
         with self._open("GET", f"/containers/{container}/logs", params=params) as response:
             try:
                 yield response.iter_raw()
@@ -166,13 +175,13 @@ class EngineApi(EngineClient):
     @contextlib.contextmanager
     def follow(self, container: str, since: str | None) -> Iterator[httpx.Response]:
         """
-        A container's output until it ends.
+        A container's output until it ends, framed, with timestamps.
 
         Args:
             container: Which.
             since: Seconds since the epoch by the engine's clock, to the nanosecond; ``None``: all of it.
         """
-        params = {"stdout": "1", "stderr": "1", "follow": "1"}
+        params = {"stdout": "1", "stderr": "1", "timestamps": "1", "follow": "1"}
         if since is not None:
             params["since"] = since
         with self._open("GET", f"/containers/{container}/logs", params=params) as response:

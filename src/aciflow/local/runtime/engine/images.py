@@ -26,6 +26,9 @@ __all__ = [
 _FRESH = 1.0
 """Seconds for which an answer holds."""
 
+_CHECK = 5.0
+"""Seconds that a registry has to say something against credentials for what is here already."""
+
 
 class Lookups:
     """
@@ -130,6 +133,8 @@ def _resolve_one(lookups: Lookups, image: str, auth: RegistryAuth | None) -> Ima
             )
             if detail:
                 return refused("platform", detail)
+            if auth is not None and (denial := _denial(api, image, auth)):
+                return refused("inaccessible", denial)
             exposed = tuple((found.get("Config") or {}).get("ExposedPorts") or ())
             return ImageAnswer(image=image, digest=digest_of(found), exposed=exposed)
         if api.version.podman:
@@ -154,6 +159,23 @@ def _resolve_one(lookups: Lookups, image: str, auth: RegistryAuth | None) -> Ima
     return ImageAnswer(image=image, digest=(there.get("Descriptor") or {}).get("digest"))
 
 
+def _denial(api: EngineApi, image: str, auth: RegistryAuth) -> str | None:
+    """
+    What a registry says against credentials for an image that is here already; ``None`` if nothing.
+
+    They are checked all the same, since Azure would: but a registry that is out of reach, or knows no
+    such image, does not keep one from what the engine has.
+    """
+    if api.version.podman:
+        return None
+    try:
+        api.distribution(image, auth, timeout=_CHECK)
+    except EngineError as error:
+        if error.status in {401, 403} or _refused(error.message):
+            return error.message
+    return None
+
+
 def names(api: EngineApi) -> tuple[str, ...]:
     """The names of the engine's images, sorted; without aciflow's own."""
     return tuple(
@@ -169,7 +191,9 @@ def names(api: EngineApi) -> tuple[str, ...]:
 
 def _denied(message: str) -> bool:
     lowered = message.lower()
-    return any(
-        word in lowered
-        for word in ("unauthorized", "denied", "manifest unknown", "not found", "no basic auth")
-    )
+    return _refused(message) or any(word in lowered for word in ("manifest unknown", "not found"))
+
+
+def _refused(message: str) -> bool:
+    lowered = message.lower()
+    return any(word in lowered for word in ("unauthorized", "denied", "no basic auth"))

@@ -11,7 +11,7 @@ from datetime import datetime
 from aciflow.local.runtime.engine.api import EngineApi, EngineError
 
 
-__all__ = ["LIMIT", "end", "last_bytes", "read", "unframe"]
+__all__ = ["LIMIT", "end", "frames", "last_bytes", "read", "timed", "unframe"]
 
 LIMIT = 4 * 1024 * 1024
 """ACI returns at most 4 MB of a running container's log (reference, 2.5)."""
@@ -91,6 +91,38 @@ def read(api: EngineApi, containers: Sequence[str], *, tail: int | None, timesta
     return text
 
 
+def frames(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The payloads of a multiplexed stream, each whole: an engine sends what was logged at once in one."""
+    buffer = bytearray()
+    for chunk in chunks:
+        buffer += chunk
+        while len(buffer) >= 8:
+            size = int.from_bytes(buffer[4:8], "big")
+            if len(buffer) < 8 + size:
+                break
+            yield bytes(buffer[8 : 8 + size])
+            del buffer[: 8 + size]
+
+
+def timed(frame: bytes) -> tuple[str | None, bytes]:
+    """
+    Take the time off what was logged.
+
+    Returns:
+        The first moment after it, in seconds since the epoch to the nanosecond, as engines take it; and
+        what was logged.
+    """
+    stamp, space, rest = frame.partition(b" ")
+    text = stamp.decode("ascii", "replace")
+    try:
+        seconds = int(datetime.fromisoformat(_FRACTION.sub("", text)).timestamp())
+    except ValueError:
+        return None, frame
+    fraction = _FRACTION.search(text)
+    nanoseconds = seconds * 10**9 + int(fraction[1].ljust(9, "0") if fraction else 0) + 1
+    return f"{nanoseconds // 10**9}.{nanoseconds % 10**9:09}", rest if space else b""
+
+
 def end(api: EngineApi, container: str) -> str | None:
     """
     The first moment that a container's output so far does not reach, by the engine's clock.
@@ -100,11 +132,8 @@ def end(api: EngineApi, container: str) -> str | None:
     Returns:
         Seconds since the epoch, to the nanosecond; ``None`` where there is no output yet.
     """
+    moment = None
     with api.logs(container, tail=1, timestamps=True) as chunks:
-        last = b"".join(unframe(chunks)).partition(b" ")[0].decode("ascii", "replace")
-    if not last:
-        return None
-    fraction = _FRACTION.search(last)
-    seconds = int(datetime.fromisoformat(_FRACTION.sub("", last)).timestamp())
-    nanoseconds = seconds * 10**9 + int(fraction[1].ljust(9, "0") if fraction else 0) + 1
-    return f"{nanoseconds // 10**9}.{nanoseconds % 10**9:09}"
+        for frame in frames(chunks):
+            moment = timed(frame)[0] or moment
+    return moment

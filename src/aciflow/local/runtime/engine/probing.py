@@ -18,7 +18,7 @@ from aciflow.local.runtime.engine.hijack import Wire
 from aciflow.local.runtime.engine.logs import last_bytes, unframe
 from aciflow.local.runtime.engine.roster import Roster
 from aciflow.local.runtime.engine.sandbox import Sandboxes
-from aciflow.local.runtime.engine.terminals import DETACH
+from aciflow.local.runtime.engine.signals import DETACH, Signals
 
 
 __all__ = ["Probes"]
@@ -36,7 +36,7 @@ class Probes:
         api: The engine.
         roster: The groups.
         sandboxes: Knows where a container's ports are.
-        kill: Given the id of a process that has taken too long, and its group; does not block.
+        signals: Ends commands that take too long.
         clock: Seconds since the epoch.
     """
 
@@ -45,13 +45,13 @@ class Probes:
         api: EngineApi,
         roster: Roster,
         sandboxes: Sandboxes,
-        kill: Callable[[str, Group], None],
+        signals: Signals,
         clock: Callable[[], float],
     ) -> None:
         self._api = api
         self._roster = roster
         self._sandboxes = sandboxes
-        self._kill = kill
+        self._signals = signals
         self._clock = clock
         self._lock = threading.Lock()
         self._waiting: dict[object, Callable[[], None]] = {}
@@ -134,7 +134,7 @@ class Probes:
             try:
                 output = last_bytes(unframe(chunks), _OUTPUT)
             except TimeoutError:
-                self._kill(exec_id, group)
+                self._signals.kill(exec_id, group)
                 words = " ".join(probe.command)
                 return False, _one_line(f'command "{words}" timed out after {probe.timeout:g}s')
             found = self._wait(exec_id, started=False)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import threading
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from aciflow.local.protocol import Closed, Exited, Observation, Started
 from aciflow.local.runtime.engine.api import EngineApi, EngineError
@@ -72,6 +73,34 @@ class Roster:
             group = self.groups.get(uid)
             member = group.members.get(container) if group else None
             return None if group is None or member is None else (group, member)
+
+    def adopt(self, group: Group, running: Mapping[str, Mapping[str, Any]]) -> list[Member]:
+        """
+        Take over what an earlier process left of a group, and tell what of it has ended.
+
+        Args:
+            group: As it is on the engine.
+            running: What the endpoint believes to run, by container: ``attempt``, ``container_id``.
+
+        Returns:
+            What does run.
+        """
+        attempts = {
+            name: (int(entry["attempt"]), str(entry.get("container_id", "")))
+            for name, entry in running.items()
+        }
+        with self.changed:
+            self.groups[group.uid] = group
+            for member in group.members.values():
+                self.created(group, member)
+                if attempts.get(member.name, (-1, ""))[0] == member.attempt:
+                    member.state = "running"
+                    del attempts[member.name]
+        for member in group.members.values():
+            self.check(group, member)
+        for name, (attempt, container_id) in attempts.items():  # not there any more
+            self.tell_exit(group, Member(name=name, attempt=attempt, id=container_id))
+        return [member for member in group.members.values() if member.code is None]
 
     def created(self, group: Group, member: Member) -> None:
         """``member`` has its id: from now on its exit is noticed."""

@@ -33,7 +33,6 @@ from aciflow.local.runtime.engine import images, leases, logs, recovery
 from aciflow.local.runtime.engine.address import EngineAddress, require_engine
 from aciflow.local.runtime.engine.addresses import Addresses, Mode
 from aciflow.local.runtime.engine.api import EngineApi, EngineError
-from aciflow.local.runtime.engine.containers import group_labels
 from aciflow.local.runtime.engine.groups import Group, Member
 from aciflow.local.runtime.engine.ownimage import OwnImage
 from aciflow.local.runtime.engine.probing import Probes
@@ -41,7 +40,7 @@ from aciflow.local.runtime.engine.pulling import Pulls
 from aciflow.local.runtime.engine.roster import Roster
 from aciflow.local.runtime.engine.sandbox import Sandboxes
 from aciflow.local.runtime.engine.signals import Signals
-from aciflow.local.runtime.engine.terminals import Terminals, is_ours
+from aciflow.local.runtime.engine.terminals import Terminals
 from aciflow.local.runtime.engine.volumes import VolumeError, remove_clones
 from aciflow.local.runtime.engine.watcher import ExitWatcher
 from aciflow.local.runtime.engine.whereabouts import Whereabouts
@@ -131,9 +130,9 @@ class EngineRuntime:
         self._addresses = Addresses(api, self._wanted)
         image = OwnImage(api, self.endpoint_id)
         self._sandboxes = Sandboxes(api, self.endpoint_id, self._addresses, image)
-        self._signals = Signals(api, image)
-        self._terminals = Terminals(api, self._roster, self._hang_up)
-        self._probes = Probes(api, self._roster, self._sandboxes, self._kill, clock)
+        self._signals = Signals(api, image, self.endpoint_id, self._submit)
+        self._terminals = Terminals(api, self._roster, self._signals)
+        self._probes = Probes(api, self._roster, self._sandboxes, self._signals, clock)
         self._whereabouts = Whereabouts(self._roster, self._sandboxes, api.address.host, clock)
         self._workers = Workers(_THREADS, "aciflow-engine")
         self._pullers = Workers(_THREADS, "aciflow-engine-pull")
@@ -163,6 +162,7 @@ class EngineRuntime:
         if not self._alive:
             return
         self._closed = True
+        self._signals.ending(remove=remove)
         self._roster.silence()
         self._pulls.cut()
         self._terminals.close()
@@ -217,24 +217,8 @@ class EngineRuntime:
             if group.sandbox.place.mode == "bridge" and (ip := known.get("ip")):
                 group.moved_to(str(ip))
             self._addresses.adopt(group.uid, group.sandbox.place)
-        attempts = {
-            name: (int(entry["attempt"]), str(entry.get("container_id", "")))
-            for name, entry in (known.get("running") or {}).items()
-        }
-        with self._roster.changed:
-            self._roster.groups[group.uid] = group
-            for member in group.members.values():
-                self._roster.created(group, member)
-                if attempts.get(member.name, (-1, ""))[0] == member.attempt:
-                    member.state = "running"
-                    del attempts[member.name]
-        for member in group.members.values():
-            self._roster.check(group, member)
-            if member.state == "running":
-                self._submit(partial(self._hang_up_left, group, member), group)
-        for name, (attempt, container_id) in attempts.items():  # not there any more
-            lost = Member(name=name, attempt=attempt, id=container_id)
-            self._roster.tell_exit(group, lost)
+        for member in self._roster.adopt(group, known.get("running") or {}):
+            self._signals.hang_up_left(group, member)
 
     # --- terminals ------------------------------------------------------------------------
 
@@ -249,22 +233,6 @@ class EngineRuntime:
         if not self._alive:
             raise EngineUnavailableError("this local endpoint is closed")
         return self._terminals.open(wanted)
-
-    def _hang_up(self, exec_id: str, group: Group) -> None:
-        labels = group_labels(self.endpoint_id, group.uid, group.resource_id)
-        self._submit(partial(self._signals.hang_up, exec_id, labels), group)
-
-    def _kill(self, exec_id: str, group: Group) -> None:
-        labels = group_labels(self.endpoint_id, group.uid, group.resource_id)
-        self._submit(partial(self._signals.kill, exec_id, labels), group)
-
-    def _hang_up_left(self, group: Group, member: Member) -> None:
-        """Nobody holds the terminals of an earlier process any more."""
-        with contextlib.suppress(EngineError):
-            found = self._api.inspect(member.id) or {}
-            for exec_id in found.get("ExecIDs") or ():
-                if is_ours(self._api.inspect_exec(exec_id) or {}):
-                    self._hang_up(exec_id, group)
 
     # --- actions --------------------------------------------------------------------------
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import contextlib
 import socket
 import threading
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import httpx
 
@@ -21,18 +18,10 @@ from aciflow.local.runtime.engine.api import EngineApi, EngineError
 from aciflow.local.runtime.engine.groups import Group, Member
 from aciflow.local.runtime.engine.hijack import Wire
 from aciflow.local.runtime.engine.roster import Roster
+from aciflow.local.runtime.engine.signals import DETACH, Signals
 
 
-__all__ = ["DETACH", "Terminals", "is_ours"]
-
-DETACH = "ctrl-^,ctrl-@,ctrl-^,ctrl-_,ctrl-@,ctrl-_,ctrl-^,ctrl-@"
-_DETACH_BYTES = bytes([0x1E, 0x00, 0x1E, 0x1F, 0x00, 0x1F, 0x1E, 0x00])
-"""
-What would let go of a terminal in the middle of its input.
-
-An engine always has such keys, and Ctrl-P Ctrl-Q unless told otherwise, which would hold each Ctrl-P
-back; nobody types these. They also tell our processes from those of somebody's ``docker exec``.
-"""
+__all__ = ["Terminals"]
 
 _ENDED = b""
 
@@ -44,15 +33,13 @@ class Terminals:
     Args:
         api: The engine.
         roster: The groups.
-        hang_up: Given the id of a process that has lost its terminal, and its group; does not block.
+        signals: Ends what has lost its terminal.
     """
 
-    def __init__(
-        self, api: EngineApi, roster: Roster, hang_up: Callable[[str, Group], None]
-    ) -> None:
+    def __init__(self, api: EngineApi, roster: Roster, signals: Signals) -> None:
         self._api = api
         self._roster = roster
-        self._hang_up = hang_up
+        self._signals = signals
         self._lock = threading.Lock()
         self._open: set[_Exec | _Attached] = set()
         self._closed = False
@@ -119,7 +106,9 @@ class Terminals:
                 raise
             # Some engines say it before the terminal, some in it.
             return _Exec(self._api, "", _Said(error.message), self._forget, lambda: None)
-        made = _Exec(self._api, exec_id, wire, self._forget, lambda: self._hang_up(exec_id, group))
+        made = _Exec(
+            self._api, exec_id, wire, self._forget, lambda: self._signals.hang_up(exec_id, group)
+        )
         if not sized:
             made.resize(wanted.rows, wanted.columns)
         return made
@@ -203,12 +192,12 @@ class _Attached:
         self._forget = forget
         self._lock = threading.Lock()
         self._over = False
-        has_terminal = bool(((api.inspect(member.id) or {}).get("Config") or {}).get("Tty"))
+        self._api = api
+        self._container = member.id
+        self._since = logs.end(api, member.id)
         self._stack = contextlib.ExitStack()
-        since = logs.end(api, member.id)
-        self._response = self._stack.enter_context(api.follow(member.id, since))
-        chunks = self._response.iter_raw()
-        self._parts: Iterator[bytes] = chunks if has_terminal else logs.unframe(chunks)
+        self._response = self._stack.enter_context(api.follow(member.id, self._since))
+        self._parts = self._output()
         self._reading = threading.Lock()
 
     def read(self) -> bytes:
@@ -219,11 +208,23 @@ class _Attached:
                 for part in self._parts:
                     if part:
                         return part
-            except (httpx.HTTPError, httpx.StreamError):
+            except (httpx.HTTPError, httpx.StreamError, EngineError):
                 pass  # closed, or the engine has gone: an end in any case
             self._finish()
             self._stack.close()
             return _ENDED
+
+    def _output(self) -> Iterator[bytes]:
+        yield from self._taken(self._response.iter_raw())
+        if not self._over:  # an engine can end such a stream before the last that was written
+            with self._api.logs(self._container, timestamps=True, since=self._since) as chunks:
+                yield from self._taken(chunks)
+
+    def _taken(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        for frame in logs.frames(chunks):
+            moment, text = logs.timed(frame)
+            self._since = moment or self._since
+            yield text
 
     def write(self, data: bytes) -> None:
         pass
@@ -246,15 +247,6 @@ class _Attached:
         with self._lock:
             self._over = True
         self._forget(self)
-
-
-def is_ours(found: dict[str, Any]) -> bool:
-    """Whether a process that an engine knows of was started here, by whichever process."""
-    try:
-        keys = base64.b64decode(str(found.get("DetachKeys") or ""))
-    except binascii.Error:
-        return False
-    return keys == _DETACH_BYTES
 
 
 def _at_least(version: str, minor: int) -> bool:
