@@ -85,6 +85,16 @@ def test_az_s_files_are_private_and_complete(tmp_path: Path) -> None:
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
+def test_what_az_has_changed_stays(tmp_path: Path) -> None:
+    """The environment may be asked for again, while an az runs in it."""
+    config = Path(environ(facts(tmp_path), {})["AZURE_CONFIG_DIR"]) / "config"
+    config.write_text(config.read_text() + "[defaults]\ngroup = mine\n")
+
+    environ(facts(tmp_path), {})
+
+    assert "group = mine" in config.read_text()
+
+
 @pytest.mark.parametrize(
     ("given", "kept"),
     [

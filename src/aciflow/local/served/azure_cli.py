@@ -81,7 +81,7 @@ _CONFIG = {
 
 def write(directory: Path, facts: Facts) -> Path:
     """
-    Write the files of an ``AZURE_CONFIG_DIR``.
+    Write the files of an ``AZURE_CONFIG_DIR``, once: what az has changed in it since then stays.
 
     Args:
         directory: Becomes the configuration; made, for this user alone.
@@ -91,6 +91,9 @@ def write(directory: Path, facts: Facts) -> Path:
         The directory.
     """
     private_directory(directory)
+    last = directory / "clouds.config"
+    if last.exists():
+        return directory
     account = {
         "installationId": facts.client_id,  # else it makes one of this machine's hardware address
         "subscriptions": [
@@ -113,11 +116,11 @@ def write(directory: Path, facts: Facts) -> Path:
         "client_secret": facts.client_secret,
     }
     _write(directory / "config", _ini(_CONFIG))
-    _write(directory / "clouds.config", _ini({CLOUD_NAME: _cloud(facts)}))
     _write(directory / "azureProfile.json", json.dumps(account))
     _write(directory / "service_principal_entries.json", json.dumps([principal]))
     # When it looked for updates last, which it else does from help pages.
     _write(directory / "versionCheck.json", json.dumps({"check_time": "9000-01-01 00:00:00.0"}))
+    _write(last, _ini({CLOUD_NAME: _cloud(facts)}))
     return directory
 
 
