@@ -23,6 +23,7 @@ import pytest
 from tests.azure_cli import NO_AZ, find_az
 from tests.images import WEB, Engine, find_engine, left_by
 from tests.registry import NO_REGISTRY, Registry, running
+from tests.witnesses import Witnesses
 
 
 ROOT = Path(__file__).parent.parent
@@ -62,6 +63,11 @@ class _Engine:
             cls._looked = True
             cls._found = find_engine()
         return cls._found
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Claims of the documentation are only as good as their witnesses."""
+    config.pluginmanager.register(Witnesses(demanded=CI), "aciflow-witnesses")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
