@@ -266,6 +266,7 @@ def test_a_provider_says_how_its_resources_are_asked_for() -> None:
     assert f"{NAMESPACE}/containerGroups/write" in {each["name"] for each in operations}
     assert set(operations[0]["display"]) == {"provider", "resource", "operation", "description"}
     assert world.request("GET", "/providers").body["value"]
+    assert world.request("GET", "/providers/Microsoft.Resources/operations").body["value"]
     assert world.request("GET", f"/providers/{NAMESPACE}").body["namespace"] == NAMESPACE
 
 
@@ -365,6 +366,17 @@ def test_tags_are_changed_apart_from_the_rest() -> None:
         assert _code(patch("Mix")) == (400, "InvalidTagsOperation")
         world.request("DELETE", path)
         assert world.request("GET", path).body["properties"]["tags"] == {}
+
+
+def test_tags_are_counted() -> None:
+    """As az tag list asks: names, values, and how many have them."""
+    world = World()
+    world.put({**group(), "tags": {"team": "blue"}})
+    world.put({**group(), "tags": {"team": "red"}}, name="b")
+    (found,) = world.request("GET", SUB + "/tagNames").body["value"]
+
+    assert (found["tagName"], found["count"]["value"]) == ("team", 2)
+    assert [each["tagValue"] for each in found["values"]] == ["blue", "red"]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,25 @@ from attrs import field, frozen
 from aciflow.errors import ConfigurationError
 
 
-__all__ = ["Config", "config_from"]
+__all__ = ["QUOTAS", "Config", "config_from"]
+
+
+QUOTAS: Mapping[str, float] = {
+    "ContainerGroups": 100,
+    "StandardCores": 100,
+    "StandardSpotCores": 100,
+    "StandardK80Cores": 0,
+    "StandardP100Cores": 0,
+    "StandardV100Cores": 0,
+    "DedicatedContainerGroups": 0,
+    "DedicatedCores": 4000,
+    "ConfidentialContainerGroups": 100,
+    "ConfidentialCores": 100,
+}
+"""
+Limits of one region, by the names of ACI's usages: documented defaults for Standard and Spot; recorded ones
+for Dedicated, which is none until one asks for it; none for GPUs, which were retired in July 2025.
+"""
 
 
 @frozen(kw_only=True)
@@ -53,6 +71,8 @@ def config_from(
             )
         folders[name] = str(path)
     for name, limit in quotas.items():
+        if name not in QUOTAS:
+            raise ConfigurationError(f"quotas: {name!r} is none of {', '.join(QUOTAS)}")
         good = isinstance(limit, int | float) and not isinstance(limit, bool)
         if not good or not 0 <= limit < math.inf:
             raise ConfigurationError(f"quotas: {name!r} is to be {limit!r}, which is no limit")

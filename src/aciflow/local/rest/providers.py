@@ -209,6 +209,27 @@ _OPERATIONS: tuple[tuple[str, str, str, str], ...] = (
 )
 
 
+def _own_operations(_call: Call) -> Reply:
+    display = {
+        "provider": "Microsoft Resources",
+        "resource": "Resource Group",
+        "description": "",
+    }
+    actions = {"read": "Get", "write": "Create", "delete": "Delete"}
+    return Reply(
+        status=200,
+        body={
+            "value": [
+                {
+                    "name": f"{RESOURCES}/subscriptions/resourceGroups/{action}",
+                    "display": {**display, "operation": f"{word} Resource Group"},
+                }
+                for action, word in actions.items()
+            ]
+        },
+    )
+
+
 def _operations(_call: Call) -> Reply:
     return Reply(
         status=200,
@@ -235,6 +256,7 @@ _ONE = _SUBSCRIPTION + "/providers/{namespace}"
 
 ROUTES = [
     Route("GET", "/providers/microsoft.containerinstance/operations", _operations),
+    Route("GET", "/providers/microsoft.resources/operations", _own_operations),
     Route("GET", "/providers", _list),
     Route("GET", "/providers/{namespace}", _get),
     Route("GET", _SUBSCRIPTION + "/providers", _list),

@@ -5,29 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from aciflow.local.config import QUOTAS
 from aciflow.local.rest import errors
 from aciflow.local.rest.state import GroupRecord, State
 
 
-__all__ = ["DEFAULTS", "check_quota", "rate_headers", "usage"]
+__all__ = ["check_quota", "rate_headers", "usage"]
 
-
-DEFAULTS: Mapping[str, float] = {
-    "ContainerGroups": 100,
-    "StandardCores": 100,
-    "StandardSpotCores": 100,
-    "StandardK80Cores": 0,
-    "StandardP100Cores": 0,
-    "StandardV100Cores": 0,
-    "DedicatedContainerGroups": 0,
-    "DedicatedCores": 4000,
-    "ConfidentialContainerGroups": 100,
-    "ConfidentialCores": 100,
-}
-"""
-Limits of one region: documented defaults for Standard and Spot; recorded ones for Dedicated, which is
-none until one asks for it; none for GPUs, which were retired in July 2025.
-"""
 
 _PER_5_MINUTES = 900
 _PER_HOUR = 1800
@@ -63,13 +47,13 @@ def usage(
     Args:
         instead_of: A group that is about to be replaced and so does not count.
     """
-    used = dict.fromkeys(DEFAULTS, 0.0)
+    used = dict.fromkeys(QUOTAS, 0.0)
     for record in state.groups.values():
         if record.location == location and record is not instead_of:
             for name, much in _needs(record.kept).items():
                 used[name] += much
-    limits = {**DEFAULTS, **state.config.quotas}
-    return {name: (used[name], limits[name]) for name in DEFAULTS}
+    limits = {**QUOTAS, **state.config.quotas}
+    return {name: (used[name], limits[name]) for name in QUOTAS}
 
 
 def check_quota(

@@ -31,6 +31,9 @@ __all__ = ["GroupRecord", "OperationRecord", "ResourceGroupRecord", "SessionReco
 SESSION_LIFETIME = 60.0
 """Seconds until an exec or attach must have been connected to; Azure's is not known."""
 
+VERSION = 2
+"""Of what is saved; another one's groups are not known, and their containers are removed."""
+
 MAX_OPERATIONS = 2000
 """Operation resources that are kept; Azure forgets them after a while too."""
 
@@ -314,7 +317,7 @@ class State:
     def dump(self) -> dict[str, Any]:
         """As JSON, secrets included."""
         return {
-            "version": 1,
+            "version": VERSION,
             "subscription_id": self.subscription_id,
             "tenant_id": self.tenant_id,
             "resource_groups": [
@@ -366,7 +369,7 @@ class State:
         Raises:
             ValueError: It is of another version.
         """
-        if saved.get("version") != 1:
+        if saved.get("version") != VERSION:
             raise ValueError(f"unknown version of the endpoint's state: {saved.get('version')}")
         self.subscription_id = saved["subscription_id"]
         self.tenant_id = saved["tenant_id"]
@@ -384,7 +387,7 @@ class State:
                 "visible": shown(group["kept"]),
                 "machine": machine,
                 "exposed": tuple(group["exposed"]),
-                "marked": tuple(group.get("marked") or ()),
+                "marked": tuple(group["marked"]),
             }
             known = GroupRecord(**{**group, **made})
             self.groups[known.resource_group, known.key] = known
@@ -397,7 +400,7 @@ class State:
             if record.final is None:
                 self._current[record.uid] = record.id
         self.deletions.update(saved["deletions"])
-        self.unregistered = set(saved.get("unregistered") or ())
+        self.unregistered = set(saved["unregistered"])
 
     def _adopt(self, machine: GroupMachine, resource_group: str) -> None:
         self.machines[machine.uid] = machine

@@ -92,9 +92,46 @@ def _delete(call: Call) -> Reply:
     return Reply(status=200)
 
 
+def _names(call: Call) -> Reply:
+    """What tags there are, and how often."""
+    holders = [
+        *(home.tags or {} for home in call.state.resource_groups.values()),
+        *(record.top.get("tags") or {} for record in call.state.groups.values()),
+    ]
+    base = f"/subscriptions/{call.state.subscription_id}/tagNames"
+    used: dict[str, dict[str, int]] = {}
+    for tags in holders:
+        for name, value in tags.items():
+            values = used.setdefault(name, {})
+            values[value] = values.get(value, 0) + 1
+    return Reply(
+        status=200,
+        body={
+            "value": [
+                {
+                    "id": f"{base}/{name}",
+                    "tagName": name,
+                    "count": {"type": "Total", "value": sum(values.values())},
+                    "values": [
+                        {
+                            "id": f"{base}/{name}/tagValues/{value}",
+                            "tagValue": value,
+                            "count": {"type": "Total", "value": count},
+                        }
+                        for value, count in values.items()
+                    ],
+                }
+                for name, values in used.items()
+            ]
+        },
+    )
+
+
 _HOME = "/subscriptions/{subscription}/resourcegroups/{resource_group}"
 
 ROUTES = [
+    Route("GET", "/subscriptions/{subscription}/tagnames", _names),
+] + [
     route
     for scope in (_HOME, ONE)
     for path in (scope + "/providers/microsoft.resources/tags/default",)
