@@ -73,7 +73,8 @@ def config_from(
     for name, limit in quotas.items():
         if name not in QUOTAS:
             raise ConfigurationError(f"quotas: {name!r} is none of {', '.join(QUOTAS)}")
-        good = isinstance(limit, int | float) and not isinstance(limit, bool)
+        given: object = limit
+        good = isinstance(given, int | float) and not isinstance(given, bool)
         if not good or not 0 <= limit < math.inf:
             raise ConfigurationError(f"quotas: {name!r} is to be {limit!r}, which is no limit")
     return Config(azure_files=folders, quotas=dict(quotas))

@@ -85,7 +85,7 @@ def check_runtime(kept: Mapping[str, Any], unsupported: Container[str]) -> None:
     Raises:
         Refusal: ``NotImplemented``, with the field's name.
     """
-    if kept.get("osType") in unsupported:
+    if kept.get("osType", "") in unsupported:
         raise not_local(f"osType '{kept['osType']}'")
     for volume in kept.get("volumes") or ():
         for kind in volume_rules.KINDS:
