@@ -73,7 +73,9 @@ def _install(session: nox.Session, *groups: str, pins: tuple[str, ...] = ()) -> 
 
     pip needs seconds to find out that there is nothing to do, so a note is left of what was done.
     """
-    wanted = ["-e", ".", *nox.project.dependency_groups(PYPROJECT, *groups), *pins]
+    # Who wants only aciflow gets no more than its users do.
+    package = f".[{','.join(PYPROJECT['project']['optional-dependencies'])}]" if groups else "."
+    wanted = ["-e", package, *nox.project.dependency_groups(PYPROJECT, *groups), *pins]
     note = Path(session.virtualenv.location) / "installed-for-aciflow"
     if not note.exists() or note.read_text() != repr(wanted):
         session.install("-q", *wanted)
@@ -254,5 +256,5 @@ def full(session: nox.Session) -> None:
     os.environ[FULL] = "1"
     os.environ["ACIFLOW_SIM_LAUNCHES"] = "10000"
     os.environ["ACIFLOW_BENCH_ROUNDS"] = "50"
-    for name in ("lint", "typing", "docs", "bench", "minimums", "tests"):
+    for name in ("lint", "typing", "docs", "bench", "minimums", "conformance", "tests"):
         session.notify(name)
