@@ -75,6 +75,19 @@ def test_a_named_host_is_in_the_leaf(local: LocalAzure) -> None:
         assert {"0.0.0.0", socket.gethostname().lower()} <= _names(_leaf(served, "localhost"))
 
 
+def test_nothing_follows_the_handshake_but_what_was_asked_for(served: Served) -> None:
+    """No session tickets: clients that select() before they read would wait for what is none."""
+    context = ssl.create_default_context(cafile=str(served.ca_file))
+    with (
+        socket.create_connection(("127.0.0.1", served.port), timeout=30) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as connection,
+    ):
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert connection.recv(100).startswith(b"HTTP/1.1 ")
+        assert connection.version() == "TLSv1.3"
+        assert connection.session is None or not connection.session.has_ticket
+
+
 def test_nobody_else_is_trusted(served: Served, local: LocalAzure) -> None:
     """The system's roots alone do not accept it, nor does another endpoint's CA."""
     with local.serve() as other:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import socket
 import ssl
 import threading
@@ -177,6 +178,24 @@ def test_a_late_password_is_refused(place: Place, monkeypatch: pytest.MonkeyPatc
         with pytest.raises(ConnectionClosedError):
             connection.recv()
         assert (connection.close_code, connection.close_reason) == (1008, "no password came")
+
+
+def test_no_log_has_the_password(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    """However much is logged: the library below us would write down every frame."""
+    with caplog.at_level(logging.DEBUG):
+        logging.getLogger("websockets.client").setLevel(logging.INFO)  # the client's is not ours
+        url, password = place.session("echo typed-secret", kind="attach")
+        headers = {"Authorization": password}
+        with place.connect(url, additional_headers=headers) as connection:
+            _all(connection)
+        url, other = place.session("echo typed-secret")
+        with place.connect(url) as connection:
+            connection.send(other)
+            _all(connection)
+
+    assert len(place.shells.opened) == 2
+    for secret in (password, other, "typed-secret"):
+        assert secret not in caplog.text
 
 
 def test_attach_takes_the_password_as_a_header(place: Place) -> None:

@@ -93,6 +93,10 @@ class Authority:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols(["http/1.1"])
+        # Tickets come after the handshake, as bytes that are no data: a client that looks whether there
+        # is something to read, and then reads (websockets' own does), waits for ever. They only save
+        # a later handshake, and clients keep their connections.
+        context.num_tickets = 0
         path = directory / f"leaf-{os.urandom(8).hex()}.pem"
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
