@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
+import struct
 import subprocess
 import sys
 
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +22,7 @@ from aciflow.local.runtime.engine import pause
 from aciflow.local.runtime.engine.api import _auth_header
 from aciflow.local.runtime.engine.client import _read_version
 from aciflow.local.runtime.engine.containers import Place, Restarts, Sandbox, container_body
+from aciflow.local.runtime.engine.signals import program
 from aciflow.local.state import FileLock, Store, private_directory, write_private
 
 
@@ -84,15 +88,39 @@ def test_one_of_several_joins_the_namespaces() -> None:
     st.text(),
     st.lists(st.tuples(st.integers(1, 65535), st.sampled_from(["TCP", "UDP"]))),
     st.sampled_from(["always", "on-failure", "never"]),
+    st.lists(st.integers(1, 65535)),
 )
 def test_a_sandbox_survives_its_label(
-    mode: str, ip: str | None, name: str, ports: list[tuple[int, str]], restarts: Restarts
+    mode: str,
+    ip: str | None,
+    name: str,
+    ports: list[tuple[int, str]],
+    restarts: Restarts,
+    probed: list[int],
 ) -> None:
     """A process that adopts the group learns what it needs from it."""
     specs = tuple(PortSpec(port=port, protocol=kind) for port, kind in ports)  # type: ignore[arg-type]
     place = Place(mode=mode, ip=ip)
-    sandbox = Sandbox(hostname=name, ports=specs, restarts=restarts, place=place)
+    sandbox = Sandbox(
+        hostname=name, ports=specs, restarts=restarts, place=place, probed=tuple(probed)
+    )
     assert sandbox == Sandbox.parse(sandbox.dump())
+    earlier = json.dumps(json.loads(sandbox.dump())[:5])  # as versions before probes wrote it
+    assert evolve(sandbox, probed=()) == Sandbox.parse(earlier)
+
+
+def test_the_program_that_sends_signals() -> None:
+    """The very instructions, for both processors: kill(-77777, SIGHUP), kill(..., SIGKILL), exit(0)."""
+    code = program("amd64", -77777, (1, 9))[120:]
+    assert "bf2fd0feffbe01000000b83e0000000f05" == code[:17].hex()
+    assert "bf2fd0feffbe09000000b83e0000000f05" == code[17:34].hex()
+    assert "31ffb83c0000000f05" == code[34:].hex()
+    words = struct.unpack("<8I", program("arm64", -77777, (1,))[120:])
+    #        mov x0     movk x0     mov x1      mov x8      svc         mov x0      mov x8
+    wanted = (0xD29A05E0, 0xF2BFFFC0, 0xD2800021, 0xD2801028, 0xD4000001, 0xD2800000, 0xD2800BA8)
+    assert (*wanted, 0xD4000001) == words
+    with pytest.raises(ValueError, match="riscv64"):
+        program("riscv64", 1, (1,))
 
 
 def test_no_secret_is_in_any_repr() -> None:

@@ -7,7 +7,7 @@ import pytest
 from tests.engine.conftest import Rig, fetch
 from tests.images import Engine
 
-from aciflow.local.protocol import Closed, CloseSandbox, Exited, Mount, StartFailed
+from aciflow.local.protocol import Closed, CloseSandbox, Exited, Mount
 
 
 pytestmark = pytest.mark.engine
@@ -67,14 +67,6 @@ def test_secret_files_are_there_at_the_start(rig: Rig, read_only: bool) -> None:
     assert text.startswith("a.conf\nb\n")
     assert r"o   n   e  \0   t   w   o" in text
     assert read_only != ("wrote" in text)
-
-
-def test_a_volume_that_only_azure_has_is_refused_by_name(rig: Rig) -> None:
-    """An Azure file share is not replaced by an empty directory in silence."""
-    uid = rig.open()
-    rig.begin(uid, mounts=(Mount(volume="share", path="/mnt", kind="azure_file"),))
-    message = rig.wait(StartFailed, uid=uid).message
-    assert "'share' is an Azure file share" in message
 
 
 def test_user_and_environment_of_each_container(rig: Rig) -> None:
