@@ -36,6 +36,8 @@ def _make(kind: type[AciflowError]) -> AciflowError:
         return kind("refused", status=409, code="Taken", retry_after=3.0)
     if issubclass(kind, ContainerExitedError):
         return kind("ended", container="web", exit_code=3)
+    if issubclass(kind, errors.MissingExtraError):
+        return kind("exec", extra="exec")
     return kind("no")
 
 

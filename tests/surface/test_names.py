@@ -27,7 +27,7 @@ DESIGNED = {
     *("ResourceGroup", "AsyncResourceGroup", "RunResult", "LogLine", "Endpoint", "Ready"),
     *("Timeline", "Phase", "PhaseEvent", "ContainerGroupSpec", "Container", "InitContainer"),
     *("Port", "Volume", "VolumeMount", "Probe", "Resources", "Registry", "Identity", "DnsConfig"),
-    *("LogAnalytics", "SecurityContext", "AciflowError"),
+    *("LogAnalytics", "SecurityContext", "AciflowError", "ExecResult", "Session", "AsyncSession"),
 }
 
 

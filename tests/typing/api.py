@@ -18,12 +18,14 @@ from aciflow import (
     AsyncClient,
     AsyncContainerGroup,
     AsyncResourceGroup,
+    AsyncSession,
     Client,
     Container,
     ContainerGroup,
     ContainerGroupSpec,
     CrashLoopError,
     Endpoint,
+    ExecResult,
     LogLine,
     Phase,
     PhaseEvent,
@@ -33,6 +35,7 @@ from aciflow import (
     ResourceGroup,
     Resources,
     RunResult,
+    Session,
     Timeline,
     ValidationError,
     Volume,
@@ -135,6 +138,19 @@ def handle(group: ContainerGroup) -> None:
     assert_type(group.wait(Ready.running()), ContainerGroup)
     assert_type(group.logs(container="web", tail=10), str)
     assert_type(group.stream_logs(since=0.0), Iterator[LogLine])
+    result = group.exec(["cat", "/etc/hostname"], container="web", timeout=5)
+    assert_type(result, ExecResult)
+    assert_type(result.output, str)
+    assert_type(result.exit_code, int | None)
+    with group.attach(container="web") as session:
+        assert_type(session, Session)
+        assert_type(iter(session), Iterator[str])
+        assert_type(session.read(timeout=1.0), bytes)
+        session.write("x")
+        session.write(b"x")
+        session.resize(24, 80)
+    group.wait(Ready.exec(["true"]) & Ready.tcp(via="container") & Ready.http(via="auto"))
+    Ready.tcp(via="elsewhere")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     assert_type(group.start(), ContainerGroup)
     assert_type(group.stop(), ContainerGroup)
     assert_type(group.restart(), ContainerGroup)
@@ -168,6 +184,10 @@ async def asynchronous(spec: ContainerGroupSpec) -> None:
         assert_type(await group.logs(), str)
         assert_type(group.url(), str)
         lines: AsyncIterator[LogLine] = group.stream_logs()
+        assert_type(await group.exec(["true"], timeout=1), ExecResult)
+        async with await group.attach() as session:
+            assert_type(session, AsyncSession)
+            assert_type(aiter(session), AsyncIterator[str])
         async for line in lines:
             assert_type(line, LogLine)
         await group.delete()

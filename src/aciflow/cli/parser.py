@@ -52,6 +52,8 @@ def _parser() -> argparse.ArgumentParser:
     _run(commands, where)
     _ps(commands, where)
     _logs(commands, where)
+    _exec(commands, where)
+    _attach(commands, where)
     _delete(commands, where)
     add_local(_add, commands, function=_later("local", "local"), parents=[common])
     _doctor(commands, where)
@@ -210,7 +212,8 @@ def _launch(commands: Any, where: argparse.ArgumentParser) -> None:
         "--ready",
         action="append",
         metavar="CONDITION",
-        help="tcp[:PORT], http[:PORT][/PATH], log:PATTERN, running or completed; several must all hold",
+        help="tcp[:PORT], http[:PORT][/PATH], log:PATTERN, exec:COMMAND, running or completed; several "
+        "must all hold",
     )
     how.add_argument("--timeout", type=float, default=300.0, metavar="S", help="(default: 300)")
     how.add_argument("--no-wait", action="store_true", help="return when Azure has accepted it")
@@ -266,6 +269,43 @@ def _logs(commands: Any, where: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--follow", "-f", action="store_true", help="go on until the container ends"
     )
+
+
+def _exec(commands: Any, where: argparse.ArgumentParser) -> None:
+    parser = _add(
+        commands,
+        "exec",
+        _later("sessions", "execute"),
+        [where],
+        help="run a command in a container",
+        description=(
+            "Run a command in a container and print its output.\n"
+            "Ends with its exit code, or 0 where the image has no shell to tell it."
+        ),
+        epilog="example: aciflow exec web -- cat /etc/hostname\n         aciflow exec -it web",
+    )
+    parser.add_argument("name", metavar="NAME")
+    parser.add_argument(
+        "argv", metavar="COMMAND", nargs="*", help="after --; with -it /bin/sh unless given"
+    )
+    parser.add_argument("--container", "-c", help="the first unless given")
+    parser.add_argument("--interactive", "-i", action="store_true", help="as -t")
+    parser.add_argument(
+        "--tty", "-t", action="store_true", help="give the command this terminal, keys and all"
+    )
+    parser.add_argument("--timeout", type=float, metavar="S", help="none by default")
+
+
+def _attach(commands: Any, where: argparse.ArgumentParser) -> None:
+    parser = _add(
+        commands,
+        "attach",
+        _later("sessions", "attach"),
+        [where],
+        help="print what a container writes from now on",
+    )
+    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("--container", "-c", help="the first unless given")
 
 
 def _delete(commands: Any, where: argparse.ArgumentParser) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -117,6 +118,8 @@ def _condition(word: str) -> Ready:
         return Ready.completed()
     if word.startswith("log:"):
         return Ready.log(word.removeprefix("log:"))
+    if word.startswith("exec:"):
+        return Ready.exec(shlex.split(word.removeprefix("exec:")))
     match = re.fullmatch(r"tcp(?::(\d+))?", word)
     if match is not None:
         return Ready.tcp(int(match[1]) if match[1] else None)
@@ -124,7 +127,8 @@ def _condition(word: str) -> Ready:
     if match is not None:
         return Ready.http(match[2] or "/", int(match[1]) if match[1] else None)
     raise UsageError(
-        f"--ready {word}: tcp[:PORT], http[:PORT][/PATH], log:PATTERN, running or completed"
+        f"--ready {word}: tcp[:PORT], http[:PORT][/PATH], log:PATTERN, exec:COMMAND, running or "
+        "completed"
     )
 
 

@@ -49,17 +49,15 @@ class AsyncSessions:
             wanted: Which.
             ahead: How many bytes may wait to be read; ``None``: any number.
         """
-        remote = self._target.endpoint is None
-        if remote:
-            from aciflow.sessions.wire import connect_async  # first, since it may be missing
+        connect = None if self._target.endpoint is not None else _connect()
         try:
             reply = await self._perform(wanted.call)
         except ArmError as error:
             raise refused(wanted, error) from error
         grant = granted(wanted, reply)
-        if remote:
+        if connect is not None:
             resizes = self._target.kind != "azure"
-            return await connect_async(grant, self._target.settings, resizes=resizes)
+            return await connect(grant, self._target.settings, resizes=resizes)
         terminal = await asyncio.to_thread(in_process, wanted, grant, self._target)
         return ThreadedTerminal(terminal, ahead=ahead)
 
@@ -79,6 +77,13 @@ class AsyncSessions:
             return await self.open(wanted_for(what, command), ahead=None)
 
         return await converse(talk, opened, on_output)
+
+
+def _connect() -> Callable[..., Awaitable[AsyncTerminal]]:
+    """By a WebSocket; looked for before anything is asked of ARM, since it may be missing."""
+    from aciflow.sessions.wire import connect_async
+
+    return connect_async
 
 
 class ThreadedTerminal:

@@ -49,15 +49,13 @@ class Sessions:
             MissingExtraError: The endpoint is not in this process, and no WebSocket client is installed.
             AciflowError: As for any request.
         """
-        remote = self._target.endpoint is None
-        if remote:
-            from aciflow.sessions.wire import connect  # first, since it may be missing
+        connect = None if self._target.endpoint is not None else _connect()
         try:
             reply = self._perform(wanted.call)
         except ArmError as error:
             raise refused(wanted, error) from error
         grant = granted(wanted, reply)
-        if remote:
+        if connect is not None:
             return connect(grant, self._target.settings, resizes=self._target.kind != "azure")
         return in_process(wanted, grant, self._target)
 
@@ -71,6 +69,13 @@ class Sessions:
             shell=what.shell,
         )
         return converse(talk, lambda command: self.open(wanted_for(what, command)), on_output)
+
+
+def _connect() -> Callable[..., Terminal]:
+    """By a WebSocket; looked for before anything is asked of ARM, since it may be missing."""
+    from aciflow.sessions.wire import connect
+
+    return connect
 
 
 def wanted_for(what: Exec, command: str) -> Wanted:

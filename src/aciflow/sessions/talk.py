@@ -109,9 +109,10 @@ class _Exec:
             if result is not None:
                 return result
             said = transcript.said.strip()
-        if len(self.argv) > 1 or len(self.argv[0].split()) > 1:
+        program = self.argv[0]
+        if self.argv[1:] or len(program.split()) > 1:
             raise NoShellError(
-                f"{self.argv[0]!r} cannot be given arguments: exec of ACI starts one program without "
+                f"{program!r} cannot be given arguments: exec of ACI starts one program without "
                 f"any, and this container has no {SHELL} to do it"
                 + (f" (it said: {said.splitlines()[-1]})" if said else "")
                 + ". Use an image with a shell, or a program in the image that needs no arguments"
