@@ -101,8 +101,11 @@ def _fill(local: LocalAzure, groups: Mapping[str, Mapping[str, str]]) -> None:
         },
     }
     with _http(local) as http:
-        home = {"params": {"api-version": "2021-04-01"}, "json": {"location": "eastus"}}
-        http.put("/resourceGroups/mixed", **home).raise_for_status()
+        http.put(
+            "/resourceGroups/mixed",
+            params={"api-version": "2021-04-01"},
+            json={"location": "eastus"},
+        ).raise_for_status()
         for name, tags in groups.items():
             http.put(
                 f"/resourceGroups/mixed{_GROUPS}/{name}",

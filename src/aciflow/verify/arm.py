@@ -86,12 +86,13 @@ class Arm:
             EndpointUnreachableError: No reply came.
             CredentialError: There is no token.
         """
-        for _ in range(_PATIENCE):
-            seen = self._once(method, path, body, step, version, query or {})
+        seen = self._once(method, path, body, step, version, query or {})
+        for _ in range(_PATIENCE - 1):
             wait = seen.headers.get("retry-after", "")
             if seen.status != 429 or not wait.isdigit():
                 break
             time.sleep(min(float(wait), _LONGEST))
+            seen = self._once(method, path, body, step, version, query or {})
         return seen
 
     def poll(self, begun: Exchange, *, step: str, timeout: float, every: float = 1.0) -> Exchange:

@@ -124,7 +124,7 @@ def _web(stage: Stage) -> None:
     stage.check("it names an operation", "azure-asyncoperation" in begun.headers)
     stage.check("it asks for no time to wait", "retry-after" not in begun.headers)
     stage.check("it shows no address yet", "ip" not in _properties(begun).get("ipAddress", {}))
-    early = None
+    early = status = None
     for seen in stage.arm.follow(begun, step="operation", timeout=600):
         shown = stage.get(name, step="GET while it starts")
         if early is None and "ip" in _properties(shown).get("ipAddress", {}):
