@@ -209,7 +209,9 @@ def sensible(draw: st.DrawFn) -> Wire:
     if body is not None and draw(st.booleans()):
         body = _spoilt(draw, body)
     raw = b"" if body is None else json.dumps(body).encode()
-    return method, filled, {"api-version": version}, raw
+    # Hypothesis gives nothing twice; a client does, and it matters what was there before.
+    again = str(draw(st.integers(0, 2**30)))
+    return method, filled, {"api-version": version, "again": again}, raw
 
 
 @st.composite

@@ -173,7 +173,7 @@ class Refuse:
     An error by its code; nothing was done.
 
     Attributes:
-        code: One of the catalogue's (:data:`aciflow.local.faults.catalogue.CATALOGUE`), which know their
+        code: One of the catalogue's (``aciflow.local.faults.catalogue.CATALOGUE``), which know their
             status and message; or any other, with both.
         status: 400 to 599.
         message: What it says. ``{name}``, ``{resource_group}``, ``{location}`` and ``{subscription}`` are
