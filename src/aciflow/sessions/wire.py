@@ -31,7 +31,7 @@ from aciflow.sessions.grant import Grant
 
 try:
     from websockets.asyncio.client import connect as _connect_async
-    from websockets.exceptions import ConnectionClosed, WebSocketException
+    from websockets.exceptions import ConnectionClosed, InvalidProxy, WebSocketException
     from websockets.sync.client import connect as _connect
 except ImportError:
     raise MissingExtraError("exec and attach on this target", extra="exec") from None
@@ -227,7 +227,7 @@ def _unreachable(grant: Grant, error: Exception) -> Exception:
         return ConfigurationError(
             "a SOCKS proxy is configured, which needs: pip install python-socks"
         )
-    if isinstance(error, ValueError) and not isinstance(error, ssl.CertificateError):
+    if isinstance(error, InvalidProxy | ValueError) and not isinstance(error, ssl.CertificateError):
         # Its text may hold the proxy's password.
         return ConfigurationError(
             "HTTPS_PROXY or ALL_PROXY is no URL of a proxy (http://host:port)"
