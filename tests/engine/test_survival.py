@@ -205,7 +205,7 @@ def test_a_restarted_endpoint_adopts_its_containers(
     with LocalAzure(state=directory) as azure:
         status, body = arm(azure, "GET", group_path("web"))
         after = _on_engine(engine, directory)
-        accepted = azure._service.tokens.check(token.token)  # type: ignore[attr-defined]
+        accepted = azure._service.tokens.check(token.token)
         restarts = [
             one["properties"]["instanceView"]["restartCount"]
             for one in body["properties"]["containers"]
