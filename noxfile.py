@@ -53,7 +53,7 @@ PYPROJECT = nox.project.load_toml("pyproject.toml")
 CI = os.environ.get("CI") == "true"
 
 # Every line and branch of these is run by the tests.
-COVERED = ("model", "flow", "timeline")
+COVERED = ("model", "flow", "timeline", "sessions.shell", "sessions.talk")
 
 
 def _find_interpreters() -> list[str]:

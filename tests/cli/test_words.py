@@ -159,6 +159,7 @@ def test_durations_never_crash(word: str) -> None:
         (["http:/healthz"], Ready.http("/healthz")),
         (["http:8080/healthz"], Ready.http("/healthz", 8080)),
         (["log:listening on .*"], Ready.log("listening on .*")),
+        (["exec:test -f '/a b'"], Ready.exec(["test", "-f", "/a b"])),
         (["running"], Ready.running()),
         (["completed"], Ready.completed()),
         (["tcp:80", "log:up"], Ready.tcp(80) & Ready.log("up")),
@@ -167,6 +168,12 @@ def test_durations_never_crash(word: str) -> None:
 def test_conditions(words: list[str] | None, expected: Ready | None) -> None:
     """Conditions read as in Python, and several must all hold."""
     assert values.ready(words) == expected
+
+
+def test_a_condition_with_an_open_quote() -> None:
+    """It is wrong usage, not a bug."""
+    with pytest.raises(UsageError, match="exec:echo 'x: No closing quotation"):
+        values.ready(["exec:echo 'x"])
 
 
 def test_registry_with_a_password(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,7 +119,11 @@ def _condition(word: str) -> Ready:
     if word.startswith("log:"):
         return Ready.log(word.removeprefix("log:"))
     if word.startswith("exec:"):
-        return Ready.exec(shlex.split(word.removeprefix("exec:")))
+        try:
+            argv = shlex.split(word.removeprefix("exec:"))
+        except ValueError as error:
+            raise UsageError(f"--ready {word}: {error}") from error
+        return Ready.exec(argv)
     match = re.fullmatch(r"tcp(?::(\d+))?", word)
     if match is not None:
         return Ready.tcp(int(match[1]) if match[1] else None)
