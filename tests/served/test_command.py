@@ -187,7 +187,7 @@ def test_a_port_and_a_secret(tmp_path: Path) -> None:
 
 def test_it_ends_when_nobody_needs_it() -> None:
     """Not while it has a group or is asked; then, with 0."""
-    with background("--json", "--idle-exit", "0.5") as process:
+    with background("--json", "--idle-exit", "8") as process:
         document = _document(process)
         done = _ask(document["environ"])
         output, errors = process.communicate(timeout=60)

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -123,32 +123,47 @@ def _wait(served: Served, idle_exit: float | None) -> None:
 
 def _run(argv: list[str], environment: Mapping[str, str], output: Output) -> int:
     """Run it to its end, and pass on the signals that were meant for it."""
-    try:
-        process = subprocess.Popen(argv, env=environment)  # noqa: S603 - it is what was asked for
-    except FileNotFoundError:
-        output.note(f"error: {argv[0]}: command not found")
-        return _NOT_FOUND
-    except OSError as error:
-        output.note(f"error: {argv[0]}: {error.strerror}")
-        return _NOT_RUNNABLE
-    with _forwarded(process):
+    with _forwarded() as started:
+        try:
+            process = subprocess.Popen(argv, env=environment)  # noqa: S603 - it is what was asked for
+        except FileNotFoundError:
+            output.note(f"error: {argv[0]}: command not found")
+            return _NOT_FOUND
+        except OSError as error:
+            output.note(f"error: {argv[0]}: {error.strerror}")
+            return _NOT_RUNNABLE
+        started(process)
         code = process.wait()
     return 128 - code if code < 0 else code
 
 
 @contextlib.contextmanager
-def _forwarded(process: subprocess.Popen[bytes]) -> Iterator[None]:
+def _forwarded() -> Iterator[Callable[[subprocess.Popen[bytes]], None]]:
     """
     Signals go to the command, which decides what they mean.
 
-    Those of a terminal's keys reach it from the terminal already, and must not reach it twice.
+    Those of a terminal's keys reach it from the terminal already, and must not reach it twice. What comes
+    before there is a command waits for it.
+
+    Yields:
+        To be told of the command.
     """
+    processes: list[subprocess.Popen[bytes]] = []
+    waiting: list[int] = []
 
     def forward(number: int, _frame: FrameType | None) -> None:
-        process.send_signal(number)
+        if processes:
+            processes[0].send_signal(number)
+        else:
+            waiting.append(number)
 
     def leave(_number: int, _frame: FrameType | None) -> None:
         """Nothing: the terminal has told the command, too."""
+
+    def started(process: subprocess.Popen[bytes]) -> None:
+        processes.append(process)
+        for number in waiting:
+            process.send_signal(number)
 
     handlers: dict[str, Any] = dict.fromkeys(("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"), forward)
     handlers |= dict.fromkeys(("SIGINT", "SIGQUIT"), leave if _has_terminal() else forward)
@@ -158,7 +173,7 @@ def _forwarded(process: subprocess.Popen[bytes]) -> Iterator[None]:
         if number is not None:
             before[number] = signal.signal(number, handler)
     try:
-        yield
+        yield started
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -311,6 +311,10 @@ class _Server(uvicorn.Server):
             for server in self.servers:
                 if sys.version_info >= (3, 13):
                     server.abort_clients()
+            shaking = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in shaking:
+                task.cancel()
+            await asyncio.gather(*shaking, return_exceptions=True)
             await asyncio.sleep(_HANDS)
         finally:
             timer.cancel()
