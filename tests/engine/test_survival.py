@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
+import ssl
 import stat
 import subprocess
 import sys
@@ -19,6 +21,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.engine.processes import ROOT, arm, group_path
@@ -306,3 +309,53 @@ def test_a_state_directory_needs_an_engine(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="keep=True needs state="):
         LocalAzure(keep=True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_who_signed_in_is_known_after_a_kill(directory: Path, engine: Engine) -> None:
+    """``aciflow local --state``, killed and started again: the client secret and the token are still good."""
+
+    def serve() -> tuple[subprocess.Popen[str], dict[str, str]]:
+        command = [sys.executable, "-m", "aciflow", "local", "--state", str(directory), "--json"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        assert process.stdout is not None
+        said = ""
+        while True:  # one JSON document, on as many lines as it likes
+            said += process.stdout.readline()
+            try:
+                return process, dict(json.loads(said)["environ"])
+            except json.JSONDecodeError:
+                assert process.poll() is None, said
+
+    def sign_in(environment: dict[str, str], secret: str) -> httpx.Response:
+        url = f"{environment['ACIFLOW_TARGET']}/{environment['AZURE_TENANT_ID']}/oauth2/v2.0/token"
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": environment["AZURE_CLIENT_ID"],
+            "client_secret": secret,
+            "scope": "https://management.azure.com/.default",
+        }
+        return httpx.post(url, data=form, verify=_trust(environment), trust_env=False)
+
+    first, before = serve()
+    with first:
+        token = sign_in(before, before["AZURE_CLIENT_SECRET"]).json()["access_token"]
+        first.kill()
+    second, after = serve()
+    with second:
+        try:
+            again = sign_in(after, before["AZURE_CLIENT_SECRET"])
+            found = httpx.get(
+                f"{after['ACIFLOW_TARGET']}/subscriptions/{before['AZURE_SUBSCRIPTION_ID']}",
+                params={"api-version": "2022-09-01"},
+                headers={"Authorization": f"Bearer {token}"},
+                verify=_trust(after),
+                trust_env=False,
+            )
+        finally:
+            second.send_signal(signal.SIGTERM)
+            second.wait(30)
+    assert (again.status_code, found.status_code) == (200, 200)
+
+
+def _trust(environment: dict[str, str]) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=environment["SSL_CERT_FILE"])

@@ -165,8 +165,7 @@ def test_rules_can_be_taken_away() -> None:
     assert [rule.id for rule in faults.rules] == [second.id]
     meets(faults, request())
     faults.clear()
-    assert not faults.rules
-    assert not faults.fired
+    assert [*faults.rules, *faults.fired] == []
     assert not faults.active
 
 

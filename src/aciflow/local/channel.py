@@ -24,6 +24,7 @@ from aciflow.local.protocol import Reply, Request
 
 
 __all__ = [
+    "CLOSING",
     "Connection",
     "Listener",
     "Takeover",
@@ -41,6 +42,9 @@ _MOST_OF_A_STRANGER = 4096
 
 _GREETING = 2.0
 """Seconds that either end waits for the other's first message."""
+
+CLOSING = {"closing": True}
+"""Said instead of an answer: nothing came of the message, and whoever comes next has to be asked."""
 
 _PAUSE = 0.05
 """Seconds until the next attempt where no connection can be accepted, as with too many open files."""
@@ -171,6 +175,7 @@ class Listener:
         self._answer = answer
         self._changed = threading.Condition()
         self._open: set[Connection] = set()
+        self._idle: set[Connection] = set()
         self._busy = 0
         self._closed = False
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=128)
@@ -193,6 +198,12 @@ class Listener:
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
+        with self._changed:
+            idle = list(self._idle)
+        for connection in idle:
+            # Whoever asks at this moment must know that nothing will come of it.
+            with contextlib.suppress(OSError):
+                connection.send(CLOSING, timeout=_GREETING)
         for connection in list(self._open):
             connection.close()
         return done
@@ -241,11 +252,17 @@ class Listener:
                 return
             connection.send({"welcome": True})
             while True:
+                with self._changed:
+                    self._idle.add(connection)
                 message = connection.receive()
                 with self._changed:
-                    if self._closed:
-                        return  # the asker finds who comes after us
-                    self._busy += 1
+                    closed = self._closed
+                    if not closed:
+                        self._idle.discard(connection)
+                        self._busy += 1
+                if closed:  # the asker finds who comes after us
+                    connection.send(CLOSING)
+                    return
                 answer: Any = None
                 try:
                     answer = self._answer(message)
@@ -267,6 +284,7 @@ class Listener:
         finally:
             with self._changed:
                 self._open.discard(connection)
+                self._idle.discard(connection)
             connection.close()
 
 

@@ -237,6 +237,8 @@ class SharedService:
         if answer == {"connected": True}:
             return RemoteTerminal(connection)
         connection.close()
+        if answer == channel.CLOSING:
+            return self.connect(session, password)
         if "problem" in answer:
             raise _problem(answer["problem"])
         return None
@@ -312,6 +314,10 @@ class SharedService:
                 if repeat:
                     continue
                 raise _lost(error) from error
+            if answer == channel.CLOSING:
+                connection.close()
+                time.sleep(0.01)  # it needs a moment to be gone
+                continue
             with self._lock:
                 if self.closed:
                     connection.close()
@@ -410,7 +416,7 @@ class SharedService:
     def _answer(self, message: dict[str, Any]) -> dict[str, Any] | channel.Takeover:
         host = self._host
         if host is None:
-            raise _closing()
+            return channel.CLOSING
         try:
             if message["op"] == "request":
                 reply = host.request(channel.decode_request(message["request"]))
@@ -428,7 +434,7 @@ class SharedService:
             return {"problem": ["lookup", str(error.args[0] if error.args else error)]}
         except Exception as error:  # the asker's problem, and this thread serves it again
             if isinstance(error, EndpointUnreachableError) and self._host is not host:
-                raise _closing() from error
+                return channel.CLOSING  # a host that is closed has not begun with a request
             return {"problem": ["other", f"{type(error).__name__}: {error}"]}
 
 
@@ -449,11 +455,6 @@ def _identity(directory: Path) -> dict[str, str]:
         draft.unlink()
     found: dict[str, str] = json.loads(path.read_bytes())
     return found
-
-
-def _closing() -> OSError:
-    """Ends the connection, as if this process had ended already; the asker finds who comes next."""
-    return ConnectionResetError("this local endpoint is closing")
 
 
 def _lost(error: OSError) -> Exception:
