@@ -24,6 +24,7 @@ from aciflow.local.runtime.engine.signals import DETACH, Signals
 __all__ = ["Probes"]
 
 _OUTPUT = 10 * 1024
+_MOMENT = 1.0
 _ENGINE = 10.0
 """Seconds that the engine may take to start a command, or to say how it ended: not the probe's own."""
 
@@ -142,8 +143,11 @@ class Probes:
             with self._lock:
                 self._waiting.pop(key, None)
             wire.close()
-        if found.get("ExitCode") == 0:
+        code = int(found.get("ExitCode") or 0)
+        if code == 0:
             return True, ""
+        if code > 128:
+            self._see_the_end(group, member)
         return False, _one_line(output.decode("utf-8", "replace"))
 
     def _wait(self, exec_id: str, *, started: bool) -> dict[str, Any]:
@@ -157,6 +161,13 @@ class Probes:
             if over or (started and found.get("Pid")) or time.monotonic() > end or self._closed:
                 return found
             time.sleep(0.02)
+
+    def _see_the_end(self, group: Group, member: Member) -> None:
+        """What was killed may have been so with its container, which the engine says a moment later."""
+        until = time.monotonic() + _MOMENT
+        while time.monotonic() < until and member.state == "running" and not self._closed:
+            self._roster.check(group, member)
+            time.sleep(0.05)
 
     def _hold(self, key: object, connection: Wire | socket.socket) -> None:
         def cut() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,6 +15,8 @@ from aciflow.local.runtime.engine.groups import Group, Member
 
 
 __all__ = ["Roster"]
+
+_MOMENT = 0.5
 
 
 class Roster:
@@ -125,17 +128,24 @@ class Roster:
                 self.tell_exit(group, member)
 
     def died(self, container_id: str, code: int) -> None:
-        """The engine says that a container ended."""
+        """The engine says that a container ended; blocks for a moment if it was killed."""
         with self.changed:
             group, member = self._by_id.get(container_id, (None, None))
             if group is None or member is None or group.closing or member.code is not None:
                 return
-        oom = False
-        if code == 137:
+        self._ended(group, member, code, oom=code == 137 and self._was_oom(member))
+
+    def _was_oom(self, member: Member) -> bool:
+        """The engine can hear of it a moment after the end."""
+        until = time.monotonic() + _MOMENT
+        while True:
             with contextlib.suppress(EngineError):
-                state = (self._api.inspect(container_id) or {}).get("State") or {}
-                oom = bool(state.get("OOMKilled"))
-        self._ended(group, member, code, oom=oom)
+                state = (self._api.inspect(member.id) or {}).get("State") or {}
+                if state.get("OOMKilled"):
+                    return True
+            if member.stopping or self._silent or time.monotonic() > until:
+                return False
+            time.sleep(0.05)
 
     def check(self, group: Group, member: Member) -> None:
         """Look whether a container still runs."""
@@ -146,7 +156,8 @@ class Roster:
         state = (found or {}).get("State") or {}
         if not state.get("Running"):
             code = int(state.get("ExitCode", 137)) if found else 137
-            self._ended(group, member, code, oom=bool(state.get("OOMKilled")))
+            oom = bool(state.get("OOMKilled")) or (code == 137 and self._was_oom(member))
+            self._ended(group, member, code, oom=oom)
 
     def check_all(self) -> None:
         """Look at every container that should run: an event may have been missed."""

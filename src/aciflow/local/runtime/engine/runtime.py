@@ -137,9 +137,7 @@ class EngineRuntime:
         self._workers = Workers(_THREADS, "aciflow-engine")
         self._pullers = Workers(_THREADS, "aciflow-engine-pull")
         self._probers = Workers(_PROBE_THREADS, "aciflow-engine-probe")
-        self._watcher = ExitWatcher(
-            api, self.endpoint_id, self._roster.died, self._roster.check_all
-        )
+        self._watcher = ExitWatcher(api, self.endpoint_id, self._died, self._roster.check_all)
         if self._ephemeral:
             self._lease = leases.Lease.take(engine, self.endpoint_id)
         remove_clones(engine, self.endpoint_id)
@@ -345,6 +343,13 @@ class EngineRuntime:
             return
         self._whereabouts.arrived(group, member.id)
         self._roster.began(group, member, notes)
+
+    def _died(self, container_id: str, code: int) -> None:
+        """Called by the watcher, whose thread others wait for."""
+        if code == 137 and self._alive:
+            self._submit(partial(self._roster.died, container_id, code))
+        else:
+            self._roster.died(container_id, code)
 
     def _ended(self, group: Group, member: Member) -> None:
         """Called by the roster: if the container comes back, its address has to be held until then."""
