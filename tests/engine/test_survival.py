@@ -7,6 +7,7 @@ when this module is loaded, since tests see none of aciflow's own settings.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -319,12 +320,15 @@ def test_who_signed_in_is_known_after_a_kill(directory: Path, engine: Engine) ->
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
         assert process.stdout is not None
         said = ""
-        while True:  # one JSON document, on as many lines as it likes
-            said += process.stdout.readline()
-            try:
-                return process, dict(json.loads(said)["environ"])
-            except json.JSONDecodeError:
+        try:
+            while True:  # one JSON document, on as many lines as it likes
+                said += process.stdout.readline()
+                with contextlib.suppress(json.JSONDecodeError):
+                    return process, dict(json.loads(said)["environ"])
                 assert process.poll() is None, said
+        except BaseException:
+            process.kill()
+            raise
 
     def sign_in(environment: dict[str, str], secret: str) -> httpx.Response:
         url = f"{environment['ACIFLOW_TARGET']}/{environment['AZURE_TENANT_ID']}/oauth2/v2.0/token"
