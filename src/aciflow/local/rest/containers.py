@@ -12,9 +12,9 @@ from aciflow.local.protocol import OpenTerminal, Question, ReadLogs, Reply
 from aciflow.local.rest import errors
 from aciflow.local.rest.finding import ONE, find
 from aciflow.local.rest.reading import read
+from aciflow.local.rest.records import GroupRecord, SessionRecord
 from aciflow.local.rest.routing import Call, Route
 from aciflow.local.rest.shapes import EXEC
-from aciflow.local.rest.state import GroupRecord, SessionRecord
 
 
 __all__ = ["ROUTES"]

@@ -13,7 +13,8 @@ import hashlib
 from typing import Any
 
 from aciflow.local.rest import errors
-from aciflow.local.rest.state import GroupRecord, State
+from aciflow.local.rest.records import GroupRecord
+from aciflow.local.rest.state import State
 
 
 __all__ = ["dns_name"]

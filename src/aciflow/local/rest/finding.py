@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from aciflow.local.rest import errors
+from aciflow.local.rest.records import GroupRecord
 from aciflow.local.rest.resource_groups import live_group
 from aciflow.local.rest.routing import Call
-from aciflow.local.rest.state import GroupRecord
 
 
 __all__ = ["ALL", "ONE", "PROVIDER", "SUBSCRIPTION", "TYPE", "find"]

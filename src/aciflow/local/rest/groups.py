@@ -19,10 +19,10 @@ from aciflow.local.rest.operations import begin_operation
 from aciflow.local.rest.profiles import check_profiles
 from aciflow.local.rest.quota import check_quota, rate_headers
 from aciflow.local.rest.reading import MapOf, Object, read
+from aciflow.local.rest.records import GroupRecord
 from aciflow.local.rest.resource_groups import live_group
 from aciflow.local.rest.routing import Call, Route
 from aciflow.local.rest.shapes import GROUP
-from aciflow.local.rest.state import GroupRecord
 from aciflow.local.rest.tag_rules import check_tags
 from aciflow.local.rest.updates import check_update
 from aciflow.local.rest.validation import check_containers_given, check_group, check_runtime

@@ -7,7 +7,8 @@ from typing import Any
 
 from aciflow.local.config import QUOTAS
 from aciflow.local.rest import errors
-from aciflow.local.rest.state import GroupRecord, State
+from aciflow.local.rest.records import GroupRecord
+from aciflow.local.rest.state import State
 
 
 __all__ = ["check_quota", "rate_headers", "usage"]

@@ -11,8 +11,8 @@ from aciflow.local.rest import errors
 from aciflow.local.rest.filters import filtered
 from aciflow.local.rest.locations import normal_location
 from aciflow.local.rest.reading import MapOf, Object, read
+from aciflow.local.rest.records import ResourceGroupRecord
 from aciflow.local.rest.routing import Call, Route
-from aciflow.local.rest.state import ResourceGroupRecord
 from aciflow.local.rest.tag_rules import check_tags
 
 

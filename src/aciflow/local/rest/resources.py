@@ -8,9 +8,9 @@ from aciflow.local.groups.times import ticks
 from aciflow.local.protocol import Reply
 from aciflow.local.rest import errors
 from aciflow.local.rest.filters import filtered
+from aciflow.local.rest.records import GroupRecord
 from aciflow.local.rest.resource_groups import live_group
 from aciflow.local.rest.routing import Call, Route
-from aciflow.local.rest.state import GroupRecord
 
 
 __all__ = ["ROUTES"]

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aciflow.local.rest import errors
-from aciflow.local.rest.state import GroupRecord
+from aciflow.local.rest.records import GroupRecord
 
 
 __all__ = ["check_update"]
