@@ -6,13 +6,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from aciflow.verify.exchange import Exchange
-from aciflow.verify.stage import Stage
+from aciflow.verify.stage import FOREVER, Stage, shell
 from aciflow.verify.terminal import Heard, converse
 
 
 __all__ = ["attach", "by_aciflow", "execute"]
-
-_FOREVER = ["/bin/sh", "-c", "while :; do sleep 1; done"]
 
 
 def _open(stage: Stage, name: str, command: str, *, step: str) -> Exchange:
@@ -34,7 +32,7 @@ def _talk(stage: Stage, seen: Exchange, said: bytes = b"", **how: Any) -> Heard:
 
 def execute(stage: Stage) -> None:
     """A shell; a command with arguments; one that is not there; twice the same session."""
-    name = stage.launch("exec", stage.group(stage.container("one", _FOREVER)))
+    name = stage.launch("exec", stage.group(stage.container("one", shell(FOREVER))))
     seen = _open(stage, name, "/bin/sh", step="exec")
     stage.check("exec names a WebSocket", str(seen.response["webSocketUri"]).startswith("wss://"))
     stage.check("and a password", seen.response["password"])
@@ -63,7 +61,7 @@ def execute(stage: Stage) -> None:
 def attach(stage: Stage) -> None:
     """A container's output while it comes."""
     script = "i=0; while :; do echo tick $i; i=$((i+1)); sleep 1; done"
-    name = stage.launch("attach", stage.group(stage.container("one", ["/bin/sh", "-c", script])))
+    name = stage.launch("attach", stage.group(stage.container("one", shell(script))))
     for first in (True, False):
         how = "as the first message" if first else "as a header"
         seen = stage.send("POST", stage.path(name, "/containers/one/attach"), step=f"attach, {how}")
@@ -100,7 +98,7 @@ def by_aciflow(stage: Stage) -> None:
             group.delete()
         result = client.run(
             place.image,
-            ["/bin/sh", "-c", "echo out; exit 4"],
+            shell("echo out; exit 4"),
             location=place.location,
             resource_group=place.resource_group,
         )

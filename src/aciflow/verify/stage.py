@@ -19,12 +19,20 @@ if TYPE_CHECKING:
     from aciflow.client import Client
 
 
-__all__ = ["Check", "Place", "Stage"]
+__all__ = ["FOREVER", "Check", "Place", "Stage", "shell"]
 
 _R = TypeVar("_R")
 
 PROVISIONING = 600.0
 """Seconds that a start may take; the slowest one ever recorded took 624 s, but not with this image."""
+
+FOREVER = "while :; do sleep 1; done"
+"""A script that ends when it is told to."""
+
+
+def shell(script: str) -> list[str]:
+    """The command that runs a script."""
+    return ["/bin/sh", "-c", script]
 
 
 @frozen(kw_only=True)
@@ -166,7 +174,7 @@ class Stage:
         **how: Any,
     ) -> Exchange:
         """A PUT that must be refused and leave nothing; one that is not, is deleted again."""
-        name = self.name(name) if how.pop("own_name", True) else name
+        name = self.name(name)
         seen = self.put(name, body, step=step, **how)
         known = f"{seen.status} {seen.code}: {seen.message}"
         self.answer("refusals", f"{step}: {known}")
