@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import http.server
 import os
@@ -39,6 +40,7 @@ class Repository:
 
     Attributes:
         commits: Its two commits, oldest first; ``file`` says ``one`` and then ``two``.
+        lines: Command lines that were there while it was asked, with a NUL after each word.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -62,7 +64,10 @@ class Repository:
         self.git("clone", "-q", "--bare", str(self._work), str(served / "thing.git"))
         self.git("-C", str(served / "thing.git"), "update-server-info")
         self.asked: list[str] = []
-        handler = functools.partial(_Handler, directory=str(served), asked=self.asked)
+        self.lines: set[bytes] = set()
+        handler = functools.partial(
+            _Handler, directory=str(served), asked=self.asked, lines=self.lines
+        )
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.01}
@@ -103,12 +108,16 @@ class Repository:
 
 
 class _Handler(http.server.SimpleHTTPRequestHandler):
-    def __init__(self, *arguments: Any, asked: list[str], **more: Any) -> None:
+    def __init__(self, *arguments: Any, asked: list[str], lines: set[bytes], **more: Any) -> None:
         self._asked = asked
+        self._lines = lines
         super().__init__(*arguments, **more)
 
     def do_GET(self) -> None:
         self._asked.append(self.path)
+        for line in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):  # it has just ended
+                self._lines.add(line.read_bytes())
         wanted = base64.b64encode(b"me:s3cret/word").decode()
         if self.headers.get("Authorization") != f"Basic {wanted}":
             self.send_response(401)
@@ -373,6 +382,27 @@ def test_nothing_of_this_user_comes_into_a_clone(
     with pytest.raises(git.GitError):
         git.clone(other, target, lambda: False)
     assert not marker.exists()
+
+
+@needs_git
+def test_no_command_line_has_the_credentials(tmp_path: Path, repository: Repository) -> None:
+    """Nor has one of git's own helpers: all users of a machine can read them."""
+    target = tmp_path / "clones" / "volume"
+    target.mkdir(parents=True)
+    git.clone(git.Wanted(repository=repository.url, directory="."), target, lambda: False)
+    assert any(b"git-remote-http" in line for line in repository.lines)
+    assert not any(
+        word in line for line in repository.lines for word in (PASSWORD.encode(), b"s3cret/word")
+    )
+
+
+@pytest.mark.parametrize(
+    "url", ["https://me\n:x@host/y", "https://me%0Ahost=evil:x@host/y", "https://me:x%00@host/y"]
+)
+def test_a_url_that_would_say_more_than_credentials_is_not_tried(tmp_path: Path, url: str) -> None:
+    """Git would take a second line as another answer to it."""
+    with pytest.raises(git.GitError, match="control characters"):
+        git.clone(git.Wanted(repository=url), tmp_path, lambda: False)
 
 
 def test_a_machine_without_git_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -158,6 +158,8 @@ def test_what_cannot_be_understood_is_the_clients_mistake(served: Served, target
         b"\x00\x01\x02\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: a b\r\nConnection: close\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: evil.example/x\r\nConnection: close\r\n\r\n",
+        b"GET /metadata/endpoints?api-version=1 HTTP/1.1\r\nHost: [::::]\r\nConnection: close\r\n\r\n",
+        b"GET /metadata/endpoints?api-version=1 HTTP/1.1\r\nHost: a:99999\r\nConnection: close\r\n\r\n",
         b"CONNECT localhost:1 HTTP/1.1\r\nHost: localhost:1\r\nConnection: close\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: lots\r\n\r\n",
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import multiprocessing
 import socket
 import ssl
@@ -174,6 +175,34 @@ def test_what_does_not_end_is_given_up(local: LocalAzure, monkeypatch: pytest.Mo
             served.close()
             assert answer.result(30).status_code == 503
         release.set()
+
+
+def test_a_client_that_stops_in_the_middle_holds_nothing_up(local: LocalAzure) -> None:
+    """Neither half a request nor a reply that nobody takes keeps the server's thread for long."""
+    token = local.credential().get_token("any").token
+    whole = (
+        f"GET /subscriptions/{local.subscription_id}/providers?api-version=2021-04-01 HTTP/1.1\r\n"
+        f"Host: localhost\r\nAuthorization: Bearer {token}\r\n\r\n"
+    ).encode()
+    half = b"PUT /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{"
+    served = local.serve()
+    context = ssl.create_default_context(cafile=str(served.ca_file))
+    with contextlib.ExitStack() as stack:
+
+        def connected() -> ssl.SSLSocket:
+            plain = stack.enter_context(socket.create_connection(("127.0.0.1", served.port)))
+            return stack.enter_context(context.wrap_socket(plain, server_hostname="localhost"))
+
+        connected().sendall(half)
+        reader = connected()
+        reader.settimeout(1.0)
+        with contextlib.suppress(TimeoutError):  # until nothing more is taken: it waits for us
+            for _ in range(100_000):
+                reader.sendall(whole)
+        served.close()
+
+        threads = [one for one in threading.enumerate() if one.name == "aciflow-served"]
+        assert threads == []
 
 
 def _refuses(port: int) -> bool:

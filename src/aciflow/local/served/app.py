@@ -18,7 +18,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from email.utils import formatdate
 from typing import Any, Protocol, TypeAlias
-from urllib.parse import parse_qsl, quote, unquote_to_bytes
+from urllib.parse import parse_qsl, quote, unquote_to_bytes, urlsplit
 
 from aciflow.errors import ConfigurationError, EndpointUnreachableError
 from aciflow.local.protocol import Dropped, Reply, Request
@@ -97,6 +97,11 @@ class App:
     def idle(self) -> float:
         """Seconds since the last request or session ended; 0 while one is under way."""
         return 0.0 if self._busy else time.monotonic() - self._last
+
+    @property
+    def working(self) -> bool:
+        """Whether anything is being done for a client, and not only waited for one."""
+        return bool(self._waiting)
 
     def give_up(self) -> None:
         """In the loop's thread: what is still under way is answered with 503."""
@@ -285,9 +290,17 @@ def _authority(scope: Scope, headers: Mapping[str, str]) -> str:
     if not host and scope["server"] is not None:  # HTTP/1.0
         name, port = scope["server"]
         host = f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
-    if not _HOST.fullmatch(host):
+    if not _HOST.fullmatch(host) or not _splits(host):
         raise _BadRequestError("BadRequest", "The request's Host header is not a host.")
     return host
+
+
+def _splits(host: str) -> bool:
+    """Whether a URL with it can be taken apart again: what is in brackets must be an IPv6 address."""
+    try:
+        return urlsplit(f"https://{host}").port != 0
+    except ValueError:
+        return False
 
 
 async def _body(headers: Mapping[str, str], receive: Receive) -> bytes | None:

@@ -19,7 +19,6 @@ import os
 import shutil
 import socket
 import ssl
-import sys
 import tempfile
 import threading
 
@@ -64,6 +63,9 @@ GRACE = 10.0
 
 _GOODBYE = 0.5
 """Seconds that clients then have to close their side."""
+
+_STALLED = 2.0
+"""Seconds that a client has then to send the rest of a request, or to take the rest of a reply."""
 
 _HANDS = 0.05
 """Seconds for the loop to notice that a client has gone in the middle of a handshake."""
@@ -307,22 +309,35 @@ class _Server(uvicorn.Server):
         self._app.sessions.close()
         try:
             await super().shutdown(sockets)
-            # Those that were only shaking hands are no connections of uvicorn's yet.
-            for server in self.servers:
-                if sys.version_info >= (3, 13):
-                    server.abort_clients()
-            shaking = asyncio.all_tasks() - {asyncio.current_task()}
-            for task in shaking:
-                task.cancel()
-            await asyncio.gather(*shaking, return_exceptions=True)
+            await self._let_go()
             await asyncio.sleep(_HANDS)
         finally:
             timer.cancel()
             cutting.cancel()
 
+    async def _let_go(self) -> None:
+        """End what was only shaking hands: those are no connections of uvicorn's yet."""
+        loop = asyncio.get_running_loop()
+        shaking = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in shaking:
+            task.cancel()
+        await asyncio.gather(*shaking, return_exceptions=True)
+        # asyncio closes one that is cancelled before its first byte only from 3.13 on, and not always.
+        # The loop is ours alone, so whatever is left there is of that kind.
+        for transport in list(getattr(loop, "_transports", {}).values()):
+            transport.abort()
+
     async def _cut(self) -> None:
-        """Once nothing is under way, TLS need not wait half a minute for each client's good-bye."""
-        while self.server_state.tasks:  # noqa: ASYNC110 - uvicorn has no event for it
+        """
+        Once nothing is under way, TLS need not wait half a minute for each client's good-bye.
+
+        What is under way and has no work to be done waits for a client, who may never come back to it.
+        """
+        loop = asyncio.get_running_loop()
+        worked = loop.time()
+        while self.server_state.tasks and loop.time() - worked < _STALLED:
+            if self._app.working:
+                worked = loop.time()
             await asyncio.sleep(0.02)
         await asyncio.sleep(_GOODBYE)
         for connection in list(self.server_state.connections):

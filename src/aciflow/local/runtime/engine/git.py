@@ -3,12 +3,14 @@ Clone a repository for a volume, with nothing of this user's in it and nothing o
 
 No configuration, credentials, hooks or submodules; no prompt; only repositories that Azure could reach
 too, so neither files nor programs of this machine. Credentials in the URL reach git through its
-environment, not its command line, and do not come into the clone.
+environment, and its helpers by a pipe: no command line has them, which every user of the machine could
+read, nor does the clone.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -25,6 +27,10 @@ from attrs import frozen
 __all__ = ["GitError", "Wanted", "clone", "pack", "redacted"]
 
 _SCHEMES = frozenset({"http", "https", "git"})
+_HELPER = '!printf "username=%s\\npassword=%s\\n" "$ACIFLOW_GIT_USER" "$ACIFLOW_GIT_PASSWORD"; :'
+"""Git's credential helper (gitcredentials(7)): a line of shell, which prints what git asks for."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _PATIENCE = 600.0
 """Seconds for all of a clone."""
 _KEPT = (
@@ -57,11 +63,15 @@ class Wanted:
         parts = _split(self.repository)
         if parts.scheme not in _SCHEMES or not parts.netloc:
             return "its URL must begin with https://, http:// or git://"
+        if any(map(_CONTROL.search, (self.repository, unquote(parts.netloc)))):
+            return "its URL has control characters"
         if self.revision.startswith("-"):
             return "its revision must not begin with '-'"
         directory = PurePosixPath(self.directory)
         if directory.is_absolute() or ".." in directory.parts or self.directory.startswith("-"):
             return "its directory must be one below the volume"
+        if "\0" in self.directory + self.revision:
+            return "its directory and revision must not have NUL characters"
         if shutil.which("git") is None:
             return "this machine has no git, which the local engine clones with: install it"
         return None
@@ -83,7 +93,7 @@ def clone(wanted: Wanted, folder: Path, cancelled: Callable[[], bool]) -> None:
     """
     if problem := wanted.problem():
         raise GitError(problem)
-    public, secret = _without_userinfo(wanted.repository)
+    public, userinfo = _without_userinfo(wanted.repository)
     environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
     environment |= {
         "HOME": str(folder.parent),
@@ -94,11 +104,16 @@ def clone(wanted: Wanted, folder: Path, cancelled: Callable[[], bool]) -> None:
         "GIT_ALLOW_PROTOCOL": ":".join(sorted(_SCHEMES)),
         "GIT_LFS_SKIP_SMUDGE": "1",
     }
-    if secret:
+    if userinfo:
+        parts = _split(public)
+        user, _, password = userinfo.partition(":")
         environment |= {
             "GIT_CONFIG_COUNT": "1",
-            "GIT_CONFIG_KEY_0": f"url.{wanted.repository}.insteadOf",
-            "GIT_CONFIG_VALUE_0": public,
+            # for this server alone, wherever it leads to
+            "GIT_CONFIG_KEY_0": f"credential.{parts.scheme}://{parts.netloc}.helper",
+            "GIT_CONFIG_VALUE_0": _HELPER,
+            "ACIFLOW_GIT_USER": unquote(user),
+            "ACIFLOW_GIT_PASSWORD": unquote(password),
         }
 
     def git(*arguments: str) -> None:
@@ -141,10 +156,10 @@ def _split(url: str) -> SplitResult:
         return SplitResult("", "", url, "", "")
 
 
-def _without_userinfo(repository: str) -> tuple[str, bool]:
+def _without_userinfo(repository: str) -> tuple[str, str]:
     parts = _split(repository)
     userinfo, _, host = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=host)), bool(userinfo)
+    return urlunsplit(parts._replace(netloc=host)), userinfo
 
 
 def _run(
