@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from aciflow.bench.detection import CASES, CLIENTS, measure, render, replay
-from aciflow.local.runtime.simulation import draw_start
+from aciflow.local.runtime.starts import draw_start
 from aciflow.testing.simulator import Counts, Network
 
 

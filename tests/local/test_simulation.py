@@ -33,7 +33,8 @@ from aciflow.local.protocol import (
     Started,
 )
 from aciflow.local.runtime.simulated import SimulatedRuntime
-from aciflow.local.runtime.simulation import Simulation, draw_serving_delay, draw_start
+from aciflow.local.runtime.simulation import Simulation
+from aciflow.local.runtime.starts import draw_serving_delay, draw_start
 from aciflow.model import from_arm
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aciflow.local.runtime.simulation import Start
+from aciflow.local.runtime.starts import Start
 from aciflow.verify.compare import differences
 from aciflow.verify.exchange import MASKED, Exchange, Veil
 from aciflow.verify.prices import in_words

@@ -26,7 +26,7 @@ from aciflow.flow.launch import LaunchRequest, launch
 from aciflow.flow.pace import AZURE
 from aciflow.flow.retry import perform
 from aciflow.local.protocol import Request
-from aciflow.local.runtime.simulation import draw_serving_delay
+from aciflow.local.runtime.starts import draw_serving_delay
 from aciflow.model import ContainerGroupSpec, spec_from_image, to_arm
 from aciflow.ready import Ready
 from aciflow.testing.simulator import SUBSCRIPTION, TOKEN, Network, Simulator

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from aciflow.drivers.workers import Workers
     from aciflow.local.faults import Faults
     from aciflow.local.runtime.simulated import SimulatedProber
-    from aciflow.local.runtime.simulation import Traces
+    from aciflow.local.runtime.starts import Traces
     from aciflow.local.served.server import Served
 
 

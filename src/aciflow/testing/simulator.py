@@ -38,7 +38,8 @@ from aciflow.flow.effects import (
 from aciflow.local.endpoint import Endpoint
 from aciflow.local.groups.machine import GroupMachine
 from aciflow.local.protocol import Observation, Reply, Request
-from aciflow.local.runtime.simulation import Simulation, Traces, draw_serving_delay
+from aciflow.local.runtime.simulation import Simulation
+from aciflow.local.runtime.starts import Traces, draw_serving_delay
 from aciflow.sessions.values import ExecResult
 
 

@@ -22,7 +22,8 @@ from aciflow.local.clock import LocalClock
 from aciflow.local.protocol import Action, Observation, OpenTerminal, Question
 from aciflow.local.runtime.base import Clock, Report, Terminal
 from aciflow.local.runtime.simulated_terminals import NothingRunsHere, SimulatedLog
-from aciflow.local.runtime.simulation import Simulation, Traces, draw_serving_delay
+from aciflow.local.runtime.simulation import Simulation
+from aciflow.local.runtime.starts import Traces, draw_serving_delay
 
 
 __all__ = ["SimulatedProber", "SimulatedRuntime"]
