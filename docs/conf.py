@@ -40,13 +40,14 @@ def _add_help(_app: object, name: str, source: list[str]) -> None:
         return
     from aciflow.cli.parser import _parser
 
-    top = _parser()
-    commands = next(a for a in top._actions if isinstance(a, argparse._SubParsersAction)).choices
-    for title, command in {
-        "aciflow": top,
-        **{f"aciflow {k}": v for k, v in commands.items()},
-    }.items():
-        source[0] += f"\n## {title}\n\n```text\n{command.format_help()}```\n"
+    def add(command: argparse.ArgumentParser) -> None:
+        source[0] += f"\n## {command.prog}\n\n```text\n{command.format_help()}```\n"
+        for action in command._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                for below in action.choices.values():
+                    add(below)
+
+    add(_parser())
 
 
 def _at_home(app: Any, env: Any, node: Any, content: Any) -> Any:
