@@ -413,6 +413,8 @@ def hook_for_run(
 
 
 def _pace(target: Target) -> paces.Pace:
+    if target.served:
+        return paces.LOCAL
     if target.endpoint is None:
         return paces.AZURE
     if target.endpoint.kind == "engine":

@@ -86,6 +86,8 @@ class Target:
         location: The default region: the argument, else az's own default; ``None`` without either.
         settings: For the gateways.
         endpoint: The local endpoint itself, where ``kind`` is ``local``.
+        served: A ``url`` that is a local endpoint of another process: it signs in where it serves, which
+            no Azure does. It may be asked as often as one in this process.
     """
 
     kind: Literal["azure", "local", "url"]
@@ -95,6 +97,7 @@ class Target:
     location: str | None
     settings: ArmSettings = field(repr=False)
     endpoint: LocalAzure | None = field(default=None, repr=False)
+    served: bool = False
 
 
 def resolve(
@@ -335,7 +338,8 @@ def _url(
     if cloud != "public":
         raise ConfigurationError(f"cloud={cloud!r} says nothing about {url}; leave it out")
     home = location or default_location()
-    if credential is None:
+    served = credential is None
+    if served:
         credential = _own_credential(base)
         home = home or LOCAL_LOCATION  # Azure's Resource Manager and its sign-in are never one host
     subscription = subscription_id or os.environ.get("AZURE_SUBSCRIPTION_ID")
@@ -347,6 +351,7 @@ def _url(
         subscription_id=subscription,
         base_url=base,
         location=home,
+        served=served,
         settings=ArmSettings(
             subscription_id=subscription,
             base_url=base,

@@ -475,6 +475,8 @@ def test_an_endpoint_that_is_its_own_authority_gets_the_environment_s_secret(
 
     assert ("url", own, SUBSCRIPTION) == (found.kind, found.base_url, found.subscription_id)
     assert "eastus" == found.location
+    assert found.served
+    assert not resolve(own, credential=object()).served
     assert secret not in repr(found) + repr(found.settings) + repr(found.settings.credential)
     with pytest.raises(errors.CredentialError, match="pass credential="):
         resolve("https://arm.example")

@@ -145,6 +145,32 @@ def test_check_that_fails(
     assert "packages" in found["by_name"]
 
 
+def test_extras(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says which extras are there, and for what the others would be."""
+    monkeypatch.setitem(module._EXTRAS, "local", ("no-such-package",))
+
+    _, found = examine(capsys, "--target", "local")
+
+    assert "websockets" in found["by_name"]["extra exec"]["detail"]
+    assert "az and other programs" in found["by_name"]["extra local"]["detail"]
+    assert found["by_name"]["extra local"]["remedy"] == "pip install 'aciflow[local]'"
+
+
+@pytest.mark.usefixtures("no_engine")
+def test_served_endpoint(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under ``aciflow local --`` it looks at that endpoint, and asks Azure nothing."""
+    with LocalAzure("simulated") as local, local.serve() as served:
+        for name, value in served.environ().items():
+            monkeypatch.setenv(name, value)
+        code, found = examine(capsys)
+
+    assert (code, found["url"], found["azure"], found["local"]) == (0, True, False, False)
+    assert found["by_name"]["subscription"]["detail"] == local.subscription_id
+    assert served.url.removeprefix("https://") in found["by_name"]["launches go to"]["detail"]
+
+
 @pytest.mark.usefixtures("no_engine")
 def test_another_target(capsys: pytest.CaptureFixture[str]) -> None:
     """Azure is not asked where the target is another one."""

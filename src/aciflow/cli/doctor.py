@@ -34,6 +34,7 @@ _TOKEN_WITHIN = 30.0
 _PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy")
 _BUNDLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _PROVIDER = "Microsoft.ContainerInstance"
+_EXTRAS = {"exec": ("websockets",), "local": ("cryptography", "httptools", "uvicorn", "websockets")}
 _MARKS = {"ok": "ok  ", "info": "    ", "warning": "warn", "missing": "no  "}
 
 
@@ -61,21 +62,25 @@ def doctor(args: Namespace, output: Output) -> int:
     for name, check in (
         ("aciflow", _python),
         ("packages", _sdks),
+        ("extras", _extras),
         ("state directory", _state),
         ("network", _network),
     ):
         findings += _guarded(name, check)
     engine = _guarded("engine", _engine)
-    azure = _guarded("azure", lambda: _azure(args))
-    findings += [*engine, *azure]
+    arm = _guarded("azure", lambda: _arm(args))
+    findings += [*engine, *arm]
     local_works = _worst(engine) not in ("missing", None)
-    azure_works = _worst(azure) not in ("missing", None)
+    arm_works = _worst(arm) not in ("missing", None)
+    elsewhere = "://" in _named(args)[0]
+    azure_works, url_works = arm_works and not elsewhere, arm_works and elsewhere
     findings += _guarded("launches go to", lambda: _chosen(args, local=local_works))
-    works = local_works or azure_works
+    works = local_works or arm_works
     document = {
         "ok": works,
         "local": local_works,
         "azure": azure_works,
+        "url": url_works,
         "findings": [
             {
                 "name": finding.name,
@@ -86,7 +91,8 @@ def doctor(args: Namespace, output: Output) -> int:
             for finding in findings
         ],
     }
-    output.result(document, _text(findings, local=local_works, azure=azure_works))
+    places = {"this machine": local_works, "Azure": azure_works, _named(args)[0]: url_works}
+    output.result(document, _text(findings, [name for name, ok in places.items() if ok]))
     return 0 if works else 1
 
 
@@ -147,6 +153,27 @@ def _sdks() -> Iterator[Finding]:
         )
     else:
         yield Finding(name="packages", status="ok", detail=", ".join(versions))
+
+
+def _extras() -> Iterator[Finding]:
+    """What can be installed besides, and what it would be for."""
+    uses = {
+        "exec": "exec and attach on Azure and other endpoints",
+        "local": "the local endpoint for az and other programs",
+    }
+    for extra, packages in _EXTRAS.items():
+        versions, absent = [], []
+        for package in packages:
+            try:
+                versions.append(f"{package} {metadata.version(package)}")
+            except metadata.PackageNotFoundError:
+                absent.append(package)
+        yield Finding(
+            name=f"extra {extra}",
+            status="info" if absent else "ok",
+            detail=f"not installed: {uses[extra]}" if absent else ", ".join(versions),
+            remedy=f"pip install 'aciflow[{extra}]'" if absent else "",
+        )
 
 
 def _state() -> Iterator[Finding]:
@@ -256,25 +283,36 @@ def _address_mode(addresses: Any) -> Iterator[Finding]:
     yield Finding(name="addresses", status="ok", detail=f"{place.mode}: {means[place.mode]}")
 
 
-# --- Azure ------------------------------------------------------------------------------------
+# --- Azure, or the endpoint at a URL ----------------------------------------------------------
 
 
-def _azure(args: Namespace) -> Iterator[Finding]:
+def _named(args: Namespace) -> tuple[str, str]:
+    """The target that was named, if any, and by what; as :mod:`aciflow.target` decides it."""
+    if args.target != "auto" or args.subscription or args.cloud != "public":
+        return args.target, "--target"
+    return os.environ.get("ACIFLOW_TARGET", "").strip() or "auto", "ACIFLOW_TARGET"
+
+
+def _arm(args: Namespace) -> Iterator[Finding]:
     from aciflow.arm.gateway import Gateway
     from aciflow.target import resolve
 
-    if args.target not in ("auto", "azure"):
-        detail = f"not looked at, since --target is {args.target}"
+    named, by = _named(args)
+    if named not in ("auto", "azure") and "://" not in named:
+        detail = f"not looked at, since {by} is {named}"
         yield Finding(name="azure", status="missing", detail=detail)
         return
     try:
         target = resolve(
-            "azure",
+            named if "://" in named else "azure",
             subscription_id=args.subscription,
             cloud=args.cloud,
             location=args.location,
         )
     except AciflowError as error:
+        if "://" in named:
+            yield _trouble(error, "endpoint")
+            return
         yield Finding(
             name="subscription",
             status="missing",
@@ -382,12 +420,11 @@ def _chosen(args: Namespace, *, local: bool) -> Iterator[Finding]:
     )
 
 
-def _text(findings: list[Finding], *, local: bool, azure: bool) -> str:
+def _text(findings: list[Finding], places: list[str]) -> str:
     width = max(len(finding.name) for finding in findings)
     lines = []
     for finding in findings:
         lines.append(f"{_MARKS[finding.status]}  {finding.name:{width}}  {finding.detail}")
         lines += [f"{'':{width + 8}}{line.strip()}" for line in finding.remedy.splitlines()]
-    places = [name for name, works in (("this machine", local), ("Azure", azure)) if works]
     lines += ["", f"containers can be launched on: {' and '.join(places) or 'nothing'}"]
     return "\n".join(lines)

@@ -156,7 +156,7 @@ def _afterwards(args: Namespace, group: ContainerGroup, a_day: float | None) -> 
     if group.target != "azure":
         costs = "it costs nothing: it runs on this machine's engine"
         if group.target == "url":
-            costs = "what it costs is its endpoint's affair"
+            costs = "what it costs, its endpoint does not say"
     elif a_day is None:
         costs = f"what it costs in {group.location} is not known here; it costs until it is deleted"
     else:
