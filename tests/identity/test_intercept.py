@@ -163,6 +163,10 @@ def test_the_user_s_own_proxy_is_used_for_the_rest(
         ("CONNECT management.azure.com:x HTTP/1.1", "400 Bad Request"),
         ("CONNECT management.azure.com:99999 HTTP/1.1", "400 Bad Request"),
         ("CONNECT", "400 Bad Request"),
+        (f"CONNECT management.azure.com:{'4' * 5000} HTTP/1.1", "400 Bad Request"),
+        (f"CONNECT {'a' * 70}.example:443 HTTP/1.1", "400 Bad Request"),
+        ("CONNECT a..example:443 HTTP/1.1", "400 Bad Request"),
+        ("CONNECT a\0b:443 HTTP/1.1", "400 Bad Request"),
         ("CONNECT 127.0.0.1:1 HTTP/1.1", "502 Bad Gateway"),
     ],
 )

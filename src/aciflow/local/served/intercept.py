@@ -17,6 +17,7 @@ import base64
 import contextlib
 import hmac
 import os
+import re
 import secrets
 import socket
 import threading
@@ -39,6 +40,7 @@ _PATIENCE = 30.0
 """Seconds for a head to come, or a connection to be made."""
 
 _USER = "aciflow"
+_PORT = re.compile(r"[0-9]{1,5}")
 
 
 @frozen(kw_only=True)
@@ -201,6 +203,8 @@ class Interceptor:
         host, port = self._asked(head)
         try:
             there, back = await self._reach(host, port)
+        except ValueError:  # neither a name nor an address; what says so is the codec
+            raise _RefusedError("400 Bad Request", "CONNECT needs host:port") from None
         except (OSError, EOFError, TimeoutError, asyncio.LimitOverrunError) as error:
             raise _RefusedError("502 Bad Gateway", f"{host}:{port}: {_reason(error)}") from error
         try:
@@ -231,9 +235,10 @@ class Interceptor:
                 "405 Method Not Allowed", "this proxy is for HTTPS alone", "Allow: CONNECT"
             )
         host, _, port = authority.rpartition(":")
-        if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+        number = int(port) if _PORT.fullmatch(port) else 0
+        if not host or not 0 < number < 65536:
             raise _RefusedError("400 Bad Request", "CONNECT needs host:port")
-        return host.strip("[]"), int(port)
+        return host.strip("[]"), number
 
     def _knows(self, authorization: str) -> bool:
         wanted = base64.b64encode(f"{_USER}:{self._secret}".encode()).decode()
