@@ -196,3 +196,18 @@ def test_killed_between_the_sandbox_and_the_first_start(rigs: Callable[..., Rig]
     second.ask(uid, 80)
     second.begin(uid)
     assert b"hello from a container\n" == fetch(second.ip(uid), 80)
+
+
+def test_an_image_of_ours_without_a_name_is_removed_too(
+    rigs: Callable[..., Rig], engine: Engine
+) -> None:
+    """Engines take only the name off an image that a container still uses."""
+    rig = rigs()
+    uid = rig.open(containers=2)
+    rig.shell(uid, "exec sleep 300")
+    label = f"aciflow.endpoint={rig.endpoint_id}"
+    [image] = rig.runtime._api.images(label)
+    engine.request("DELETE", f"/images/aciflow-pause:{rig.endpoint_id[:8]}?force=1")
+    assert [image["Id"]] == [one["Id"] for one in rig.runtime._api.images(label)]
+    rig.runtime.close(remove=True)
+    assert 404 == engine.request("GET", f"/images/{image['Id']}/json")[0]

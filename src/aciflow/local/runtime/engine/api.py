@@ -34,9 +34,10 @@ class EngineApi(EngineClient):
         """An image that is on the engine, or ``None``."""
         return self._inspect(f"/images/{reference}/json")
 
-    def images(self) -> list[dict[str, Any]]:
-        """The images on the engine, without those between the layers."""
-        found: list[dict[str, Any]] = self.request("GET", "/images/json").json()
+    def images(self, *labels: str) -> list[dict[str, Any]]:
+        """The images with these labels, without those between the layers."""
+        params = {"filters": _label_filter(labels)} if labels else {}
+        found: list[dict[str, Any]] = self.request("GET", "/images/json", params=params).json()
         return found
 
     def distribution(

@@ -34,7 +34,9 @@ def remove_endpoint(api: EngineApi, endpoint_id: str) -> None:
     """Remove everything of an endpoint: containers, volumes and its pause image."""
     label = f"{ENDPOINT}={endpoint_id}"
     _remove(api, api.containers(label), api.volumes(label))
-    api.remove_image(f"aciflow-pause:{endpoint_id[:8]}")
+    # By their ids: one whose name was taken off while something still used it is there without.
+    for image in api.images(label):
+        api.remove_image(str(image["Id"]))
 
 
 def _remove(api: EngineApi, containers: Sequence[dict[str, Any]], volumes: Sequence[str]) -> None:
