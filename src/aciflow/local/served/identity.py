@@ -13,7 +13,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
-import ipaddress
 import time
 
 from collections.abc import Callable, Mapping
@@ -24,6 +23,7 @@ from attrs import field, frozen
 
 from aciflow.local.protocol import Reply, Request
 from aciflow.local.served import metadata
+from aciflow.local.served.sockets import is_loopback
 from aciflow.local.service import new_id
 from aciflow.local.tokens import LIFETIME, Tokens
 
@@ -157,7 +157,7 @@ class Identity:
         if (
             f"https://{parts.netloc}" != own
             and host not in metadata.LOGIN_HOSTS
-            and not _is_loopback(host)
+            and not (host is not None and is_loopback(host))
         ):
             raise _DeniedError(
                 400, "invalid_instance", 50049, f"Unknown or invalid instance {host or asked!r}."
@@ -270,7 +270,7 @@ class Identity:
         except ValueError:
             host = None
         own = urlsplit(request.base_url).hostname
-        if host is not None and (host in metadata.ARM_HOSTS or host == own or _is_loopback(host)):
+        if host is not None and (host in metadata.ARM_HOSTS or host == own or is_loopback(host)):
             return
         raise _DeniedError(
             400,
@@ -332,15 +332,6 @@ def _arm_error(code: str, message: str) -> dict[str, str]:
 def _same(given: str, wanted: str) -> bool:
     """Compared in a time that tells nothing of where they differ."""
     return hmac.compare_digest(given.encode("utf-8", "replace"), wanted.encode())
-
-
-def _is_loopback(host: str | None) -> bool:
-    if host is None:
-        return False
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _need(form: Mapping[str, str], name: str) -> str:

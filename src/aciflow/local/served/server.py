@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import ipaddress
 import json
 import logging
 import os
@@ -30,6 +28,7 @@ from aciflow.drivers.workers import Workers
 from aciflow.errors import ConfigurationError, MissingExtraError
 from aciflow.local.own import Identity as Whoever
 from aciflow.local.served.facts import Facts
+from aciflow.local.served.sockets import EVERYWHERE, is_loopback, listen, names, shown
 from aciflow.local.service import OwnService, new_id
 
 
@@ -93,14 +92,14 @@ class Served:
     def __init__(
         self, local: LocalAzure, *, host: str, port: int, secret: str | None, intercept: bool
     ) -> None:
-        if secret is None and not _is_loopback(host):
+        if secret is None and not is_loopback(host):
             raise ConfigurationError(
                 f"host={host!r} can be reached from other machines: set secret= (--secret-file), "
                 "which a client then needs for a token"
             )
         if secret is not None and not secret:
             raise ConfigurationError("secret= is empty")
-        if intercept and host not in _EVERYWHERE:
+        if intercept and host not in EVERYWHERE:
             raise ConfigurationError(f"intercept= is for this machine, and host={host!r} is not")
         self._pid = os.getpid()
         self._local = local
@@ -108,11 +107,11 @@ class Served:
         self._closed = False
         self._pool = Workers(_THREADS, "aciflow-served-request")
         with contextlib.ExitStack() as undo:
-            sockets = _listen(host, port)
+            sockets = listen(host, port)
             for one in sockets:
                 undo.callback(one.close)
             self.port: int = sockets[0].getsockname()[1]
-            self.url = f"https://{_shown(host)}:{self.port}"
+            self.url = f"https://{shown(host)}:{self.port}"
             self._directory = Path(tempfile.mkdtemp(prefix="aciflow-served-"))
             undo.callback(shutil.rmtree, self._directory, ignore_errors=True)
             self.ca_file = self._directory / "ca-bundle.pem"
@@ -120,7 +119,7 @@ class Served:
             own_ca_file = self._directory / "ca.pem"
             own_ca_file.write_text(authority.pem, encoding="ascii")
             write_bundle(self.ca_file, authority.pem, os.environ)
-            context = authority.context(self._directory, _names(host), intercept=intercept)
+            context = authority.context(self._directory, names(host), intercept=intercept)
             service = local._service
             # Who signed in before an endpoint with a state directory was killed, is known afterwards.
             own = service.identity if isinstance(service, OwnService) else Whoever.new(new_id)
@@ -400,79 +399,3 @@ class _WebSocket(_Cut, WebSocketsSansIOProtocol):
         """It was HTTP until now."""
         self._remember(transport)
         super().connection_made(transport)
-
-
-# --- where it listens ---------------------------------------------------------------------------
-
-_EVERYWHERE = ("127.0.0.1", "localhost", "0.0.0.0")  # noqa: S104 - compared; reached by "localhost"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
-
-
-def _shown(host: str) -> str:
-    """The host in the URL: localhost where that leads there, since some clients refuse addresses."""
-    if host.lower() in _EVERYWHERE or host == "::":
-        return "localhost"
-    return f"[{host}]" if ":" in host else host
-
-
-def _names(host: str) -> list[str]:
-    """What the leaf is good for beside loopback."""
-    names = [host]
-    if not _is_loopback(host):
-        names.append(socket.gethostname())
-    return [name.lower() for name in names if name.isascii()]
-
-
-def _listen(host: str, port: int) -> list[socket.socket]:
-    """
-    Listening sockets, all on one port.
-
-    "localhost" is two addresses on most machines. Where only one of them were ours, another program
-    could have the other, and clients would try that first.
-
-    Raises:
-        ConfigurationError: The port is taken, or the host is not this machine's.
-    """
-    if host.lower() not in ("127.0.0.1", "localhost"):
-        return [_bound(host, port)]
-    for last in (False, False, False, True):
-        first = _bound("127.0.0.1", port)
-        try:
-            return [first, _bound("::1", first.getsockname()[1])]
-        except ConfigurationError as problem:
-            taken = getattr(problem.__cause__, "errno", None) == errno.EADDRINUSE
-            if port or last or not taken:  # no IPv6 here, or what one was told to take
-                return [first]
-            first.close()
-    raise AssertionError("the last try returns")
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        found = socket.socket(family, kind, protocol)
-    except (OSError, OverflowError) as problem:
-        raise ConfigurationError(f"cannot listen on {host!r}, port {port}: {problem}") from problem
-    try:
-        if os.name == "posix":  # elsewhere it would let two programs have one port
-            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            found.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        found.bind(address)
-        found.listen(1024)  # at once: until then another could bind it too
-    except (OSError, OverflowError) as problem:
-        found.close()
-        if getattr(problem, "errno", None) == errno.EADDRINUSE:
-            raise ConfigurationError(
-                f"port {port} of {host} is taken by another program; choose another, or 0 for a free one"
-            ) from problem
-        raise ConfigurationError(f"cannot listen on {host!r}, port {port}: {problem}") from problem
-    return found
