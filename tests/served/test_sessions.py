@@ -111,6 +111,7 @@ def test_the_terminal_has_the_size_that_was_asked_for_and_can_be_resized(place: 
         '{"resize":{"rows":24,"cols":80},"more":1}',
         '{"resize":1',
         '["resize"]',
+        '{"resize":' + "[" * 3000,
     ],
 )
 def test_what_only_looks_like_a_resize_is_input(place: Place, text: str) -> None:

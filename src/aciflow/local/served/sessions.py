@@ -259,11 +259,11 @@ class _Session:
                     return
                 waiting, self._input = self._input, []
                 self._pending = 0
-            try:
-                for data in waiting:
+            for data in waiting:
+                try:
                     self._put(data)
-            except Exception as problem:
-                log.debug("a terminal cannot be written: %s", type(problem).__name__)
+                except Exception as problem:
+                    log.debug("a terminal cannot be written: %s", type(problem).__name__)
             try:
                 self._loop.call_soon_threadsafe(self._fits.set)
             except RuntimeError:
@@ -285,7 +285,7 @@ def _resize(text: str) -> tuple[int, int] | None:
         return None
     try:
         message = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     size = message["resize"] if isinstance(message, dict) and len(message) == 1 else None
     if not isinstance(size, dict) or set(size) != {"rows", "cols"}:
