@@ -61,7 +61,7 @@ def test_secret_files_are_there_at_the_start(rig: Rig, read_only: bool) -> None:
         read_only=read_only,
     )
     uid = rig.open()
-    rig.shell(uid, "cd /etc/app; ls; od -c a.conf; touch new && echo wrote", mounts=(mount,))
+    rig.shell(uid, "cd /etc/app; ls; od -c a.conf; touch new 2>&- && echo wrote", mounts=(mount,))
     rig.wait(Exited, uid=uid)
     text = rig.logs(uid)
     assert text.startswith("a.conf\nb\n")
