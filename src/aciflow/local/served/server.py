@@ -307,6 +307,7 @@ class _Server(uvicorn.Server):
         cutting = asyncio.create_task(self._cut())
         self._app.sessions.close()
         try:
+            await self._accept_no_more(sockets or [])
             await super().shutdown(sockets)
             await self._let_go()
             await asyncio.sleep(_HANDS)
@@ -314,17 +315,28 @@ class _Server(uvicorn.Server):
             timer.cancel()
             cutting.cancel()
 
+    async def _accept_no_more(self, sockets: list[socket.socket]) -> None:
+        """
+        Stop accepting, a moment before the servers close.
+
+        asyncio fails on a connection that it accepts in the very step in which its server is closed, and
+        leaves the socket open.
+        """
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(
+            NotImplementedError
+        ):  # Windows has another way, without that fault
+            for one in sockets:
+                loop.remove_reader(one)
+        for _ in range(3):  # those that are accepted become transports
+            await asyncio.sleep(0)
+
     async def _let_go(self) -> None:
         """End what was only shaking hands: those are no connections of uvicorn's yet."""
-        loop = asyncio.get_running_loop()
         shaking = asyncio.all_tasks() - {asyncio.current_task()}
         for task in shaking:
             task.cancel()
         await asyncio.gather(*shaking, return_exceptions=True)
-        # asyncio closes one that is cancelled before its first byte only from 3.13 on, and not always.
-        # The loop is ours alone, so whatever is left there is of that kind.
-        for transport in list(getattr(loop, "_transports", {}).values()):
-            transport.abort()
 
     async def _cut(self) -> None:
         """
