@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
 import time
 
 from collections.abc import Awaitable, Callable
@@ -15,8 +14,8 @@ from aciflow.flow.effects import ArmCall, ArmReply, Exec
 from aciflow.sessions.grant import Wanted, granted, refused
 from aciflow.sessions.inside import in_process
 from aciflow.sessions.live import AHEAD, AsyncTerminal, Live
-from aciflow.sessions.sync import wanted_for
-from aciflow.sessions.talk import INTERRUPT, Open, Output, Receive, Send, Talk, execute
+from aciflow.sessions.sync import talk_of, wanted_for
+from aciflow.sessions.talk import INTERRUPT, Open, Output, Receive, Send, Talk
 
 
 if TYPE_CHECKING:
@@ -65,18 +64,11 @@ class AsyncSessions:
         self, what: Exec, on_output: Callable[[bytes], None] | None = None
     ) -> ExecResult:
         """Run a command to its end; see :func:`aciflow.sessions.talk.execute`."""
-        talk = execute(
-            what.argv,
-            mark=secrets.token_hex(16),
-            now=time.monotonic,
-            timeout=what.timeout,
-            shell=what.shell,
-        )
 
         async def opened(command: str) -> AsyncTerminal:
             return await self.open(wanted_for(what, command), ahead=None)
 
-        return await converse(talk, opened, on_output)
+        return await converse(talk_of(what), opened, on_output)
 
 
 def _connect() -> Callable[..., Awaitable[AsyncTerminal]]:

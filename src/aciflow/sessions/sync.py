@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from aciflow.target import Target
 
 
-__all__ = ["Sessions", "converse"]
+__all__ = ["Sessions", "converse", "talk_of", "wanted_for"]
 
 
 class Sessions:
@@ -61,14 +61,9 @@ class Sessions:
 
     def execute(self, what: Exec, on_output: Callable[[bytes], None] | None = None) -> ExecResult:
         """Run a command to its end; see :func:`aciflow.sessions.talk.execute`."""
-        talk = execute(
-            what.argv,
-            mark=secrets.token_hex(16),
-            now=time.monotonic,
-            timeout=what.timeout,
-            shell=what.shell,
+        return converse(
+            talk_of(what), lambda command: self.open(wanted_for(what, command)), on_output
         )
-        return converse(talk, lambda command: self.open(wanted_for(what, command)), on_output)
 
 
 def _connect() -> Callable[..., Terminal]:
@@ -86,6 +81,17 @@ def wanted_for(what: Exec, command: str) -> Wanted:
         name=what.name,
         container=what.container,
         command=command,
+    )
+
+
+def talk_of(what: Exec) -> Talk:
+    """What is said in it."""
+    return execute(
+        what.argv,
+        mark=secrets.token_hex(16),
+        now=time.monotonic,
+        timeout=what.timeout,
+        shell=what.shell,
     )
 
 
