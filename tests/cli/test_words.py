@@ -33,6 +33,32 @@ def test_command_without_dashes() -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["local", "--port", "99999"], "--port/-p: '99999' is no port"),
+        (["local", "--port", "web"], "--port/-p: 'web' is no port"),
+        (["local", "--idle-exit", "0"], "--idle-exit: '0' is not a number of seconds above 0"),
+        (["local", "--speed", "fast"], "--speed: 'fast' is not a number above 0"),
+        (["local", "az", "login"], "unrecognized arguments: az login; a command goes after --"),
+        (["local", "--nope"], "unrecognized arguments: --nope\n"),
+        (["bench", "load", "--seconds", "0"], "'0' is not a number of seconds above 0"),
+        (["bench", "load", "--rounds", "x"], "'x' is no whole number from 1 on"),
+        (["verify", "--budget", "-1"], "'-1' is no sum of dollars"),
+        (["exec", "web", "--timeout", "nan", "--", "ls"], "'nan' is not a number of seconds"),
+    ],
+)
+def test_wrong_values_name_the_option_and_what_it_takes(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A number that cannot be is told with its option, in words."""
+    with pytest.raises(SystemExit) as raised:
+        parse(words)
+
+    assert raised.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     "words",
     [
         [],

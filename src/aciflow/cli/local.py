@@ -64,7 +64,9 @@ def _endpoint(args: Namespace) -> LocalAzure:
         "seed": args.seed,
         "azure_files": {
             name: str(Path(folder).resolve())
-            for name, folder in pairs("--azure-file", args.azure_files).items()
+            for name, folder in pairs(
+                "--azure-file", args.azure_files, "ACCOUNT/SHARE=FOLDER"
+            ).items()
         },
         "state": args.state,
         "keep": args.keep,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-__all__ = ["add_local"]
+__all__ = ["add_local", "seconds"]
 
 _EPILOG = """\
 examples:
@@ -98,28 +98,37 @@ def add_local(add: Callable[..., argparse.ArgumentParser], commands: Any, **give
     )
     life.add_argument(
         "--idle-exit",
-        type=_seconds,
+        type=seconds,
         metavar="SECONDS",
         help="end when it has had no group and no request for so long",
     )
 
 
-def _port(text: str) -> int:
-    number = int(text)
-    if not 0 <= number <= 65535:
-        raise argparse.ArgumentTypeError(f"{number} is no port")
-    return number
+def seconds(text: str) -> float:
+    """
+    A time above zero.
+
+    Raises:
+        argparse.ArgumentTypeError: It is none.
+    """
+    return _above_zero(text, "a number of seconds above 0")
 
 
 def _speed(text: str) -> float:
-    number = float(text)
+    return _above_zero(text, "a number above 0")
+
+
+def _above_zero(text: str, what: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
     if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
     return number
 
 
-def _seconds(text: str) -> float:
-    number = float(text)
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return number
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port (0 to 65535)")
+    return int(text)

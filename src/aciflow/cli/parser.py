@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from aciflow.cli.local_words import add_local
+from aciflow.cli.local_words import add_local, seconds
 
 
 __all__ = ["parse"]
@@ -29,7 +29,11 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         cut = words.index("--")
         words, container = words[:cut], words[cut + 1 :]
     parser = _parser()
-    args = parser.parse_args(words)
+    args, unknown = parser.parse_known_args(words)
+    if unknown:
+        forgot = args.name_of_command == "local" and not unknown[0].startswith("-")
+        way_out = "; a command goes after --" if forgot else ""
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{way_out}")
     if hasattr(args, "argv"):
         args.argv = [*args.argv, *container]
     elif container:
@@ -215,7 +219,7 @@ def _launch(commands: Any, where: argparse.ArgumentParser) -> None:
         help="tcp[:PORT], http[:PORT][/PATH], log:PATTERN, exec:COMMAND, running or completed; several "
         "must all hold",
     )
-    how.add_argument("--timeout", type=float, default=300.0, metavar="S", help="(default: 300)")
+    how.add_argument("--timeout", type=seconds, default=300.0, metavar="S", help="(default: 300)")
     how.add_argument("--no-wait", action="store_true", help="return when Azure has accepted it")
     how.add_argument("--if-exists", choices=["error", "adopt", "replace"], default="error")
     how.add_argument("--on-failure", choices=["delete", "keep"], default="delete")
@@ -244,10 +248,10 @@ def _run(commands: Any, where: argparse.ArgumentParser) -> None:
     _shape(parser)
     how = parser.add_argument_group("how to run it")
     how.add_argument(
-        "--start-timeout", type=float, default=300.0, metavar="S", help="(default: 300)"
+        "--start-timeout", type=seconds, default=300.0, metavar="S", help="(default: 300)"
     )
     how.add_argument(
-        "--timeout", type=float, metavar="S", help="for the run itself; none by default"
+        "--timeout", type=seconds, metavar="S", help="for the run itself; none by default"
     )
     how.add_argument("--timeline", action="store_true", help="print where the time went")
 
@@ -293,7 +297,7 @@ def _exec(commands: Any, where: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tty", "-t", action="store_true", help="give the command this terminal, keys and all"
     )
-    parser.add_argument("--timeout", type=float, metavar="S", help="none by default")
+    parser.add_argument("--timeout", type=seconds, metavar="S", help="none by default")
 
 
 def _attach(commands: Any, where: argparse.ArgumentParser) -> None:
@@ -359,7 +363,7 @@ def _bench(commands: Any, common: argparse.ArgumentParser) -> None:
     load = _add(
         benchmarks, "load", _later("bench", "load"), [out], help="the served endpoint under load"
     )
-    load.add_argument("--seconds", type=float, default=30.0, help="of polling (default: 30)")
+    load.add_argument("--seconds", type=seconds, default=30.0, help="of polling (default: 30)")
     load.add_argument("--rounds", type=_positive, default=10, help="of starting (default: 10)")
     detection = _add(
         benchmarks,
@@ -390,7 +394,7 @@ def _verify(commands: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--list", action="store_true", help="list the scenarios")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--target", choices=["azure", "local"], default="local")
-    parser.add_argument("--budget", type=float, default=1.0, metavar="USD", help="(default: 1)")
+    parser.add_argument("--budget", type=_dollars, default=1.0, metavar="USD", help="(default: 1)")
     parser.add_argument("--yes", "-y", action="store_true", help="agree to the cost")
     parser.add_argument("--image", help="serves HTTP on port 80 and has /bin/sh")
     parser.add_argument("--local-image", metavar="IMAGE", help="for the comparison, if not --image")
@@ -403,7 +407,16 @@ def _verify(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is not at least 1")
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+    return int(text)
+
+
+def _dollars(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no sum of dollars")
     return number

@@ -27,9 +27,9 @@ class UsageError(Exception):
     """What was typed makes no sense."""
 
 
-def pairs(option: str, words: Sequence[str]) -> dict[str, str]:
+def pairs(option: str, words: Sequence[str], form: str = "NAME=VALUE") -> dict[str, str]:
     """
-    ``NAME=VALUE`` words.
+    ``NAME=VALUE`` words; ``form`` is what an error says is expected.
 
     Raises:
         UsageError: A word has no ``=``.
@@ -38,7 +38,7 @@ def pairs(option: str, words: Sequence[str]) -> dict[str, str]:
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or not name:
-            raise UsageError(f"{option} {word}: NAME=VALUE is expected")
+            raise UsageError(f"{option} {word}: {form} is expected")
         found[name] = value
     return found
 

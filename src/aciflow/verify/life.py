@@ -18,7 +18,9 @@ def web(stage: Stage) -> None:
     """A web server on a public address, watched from the PUT to the first answer."""
     name = stage.name("web")
     begun = stage.put(name, stage.web("web"), step="PUT")
-    stage.check("PUT of a new group is 201", begun.status == 201, begun.status)
+    refusal = f"{begun.status} {begun.code}: {begun.message}"
+    if not stage.check("PUT of a new group is 201", begun.status == 201, refusal):
+        return
     stage.check("it names an operation", "azure-asyncoperation" in begun.headers)
     stage.check("it asks for no time to wait", "retry-after" not in begun.headers)
     stage.check("it shows no address yet", "ip" not in properties_of(begun).get("ipAddress", {}))
