@@ -89,3 +89,23 @@ def test_the_end_of_a_long_log_begins_with_a_whole_line(parts: list[bytes], limi
     assert len(kept) <= limit
     if len(whole) <= limit:
         assert whole == kept
+    assert kept or not limit or not whole.strip(b"\n")  # a line that was cut is better than nothing
+
+
+def test_a_line_longer_than_what_is_kept_shows_its_end() -> None:
+    """What a program prints without a line break is not thrown away as a piece of a line."""
+    long = b"x" * 300_000
+    assert long[-200_000:] == last_bytes([long], 200_000)
+    assert (long + b"\n")[-200_000:] == last_bytes([long, b"\n"], 200_000)
+    assert b"end\n" == last_bytes([b"short", b"\n", b"end\n"], 6)
+
+
+@pytest.mark.engine
+def test_many_short_lines_are_all_there(rig: Rig) -> None:
+    """More lines than an engine is asked for at first, and less than ACI keeps."""
+    uid = rig.open()
+    rig.shell(uid, "seq 1 70000")
+    rig.wait(Exited, uid=uid)
+    assert [*range(1, 70001)] == [int(line) for line in rig.logs(uid).splitlines()]
+    assert "70000\n" == rig.logs(uid, tail=1)
+    assert [*range(5001, 70001)] == [int(line) for line in rig.logs(uid, tail=65000).splitlines()]

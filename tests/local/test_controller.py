@@ -274,6 +274,44 @@ def test_stop_shows_the_recorded_states_and_start_runs_it_again() -> None:
     assert world.get()["properties"]["ipAddress"]["ip"] == ip
 
 
+def test_what_volumes_had_is_lost_by_a_stop_and_by_nothing_else() -> None:
+    """Documented: an emptyDir survives crashes, and no stop; also where the endpoint ended meanwhile."""
+    mount = {"name": "scratch", "mountPath": "/scratch"}
+    body = group(container(volumeMounts=[mount]), volumes=[{"name": "scratch", "emptyDir": {}}])
+    world = World()
+    world.put(body)
+    world.run(20)
+    for action in ("restart", "stop", "start"):
+        world.request("POST", world.group_path(more=f"/{action}"))
+        world.run(60)
+    saved = json.loads(json.dumps(world.endpoint.dump()))
+    again = World()
+    again.endpoint.load(saved)
+    again.now, again.simulation = world.now, world.simulation
+    for action in ("stop", "start"):
+        again.request("POST", again.group_path(more=f"/{action}"))
+        again.run(60)
+
+    def generations(one: World) -> list[str]:
+        starts = [action for action in one.actions if isinstance(action, StartContainer)]
+        return [start.run.mounts[0].key for start in starts]
+
+    assert ["scratch", "scratch", "scratch.1"] == generations(world)
+    assert "scratch.2" == generations(again)[-1]
+
+
+def test_a_group_is_pending_until_each_of_its_containers_has_run() -> None:
+    """Nothing but Pending was ever recorded before provisioning has succeeded."""
+    world = World()
+    world.put(group(container("a"), container("b")))
+    seen = set()
+    for _ in range(100):
+        seen.add(world.states())
+        world.run(0.2)
+    assert ("Succeeded", "Running") in seen
+    assert {"Pending"} == {state for provisioning, state in seen if provisioning != "Succeeded"}
+
+
 def test_restart_keeps_the_old_events_and_has_an_operation() -> None:
     """As recorded: 204 with an operation whose events are the old and the new ones."""
     world = World()

@@ -151,6 +151,17 @@ def test_quotas_can_be_set() -> None:
     assert "quota 'ContainerGroups' exceeded" in blocked.body["error"]["message"]
 
 
+def test_quotas_are_exact() -> None:
+    """Three times 1.1 cores are 3.3, which binary fractions are not."""
+    world = World(config=Config(quotas={"StandardCores": 3.3}))
+    cores = {"requests": {"cpu": 1.1, "memoryInGB": 1.5}}
+    replies = [world.put(group(container(resources=cores)), name=name).status for name in "abc"]
+    more = world.put(group(container(resources=cores)), name="d")
+
+    assert [201, 201, 201] == replies
+    assert "Limit: '3.3', Usage: '3.3' Requested: '1.1'" in more.body["error"]["message"]
+
+
 def test_more_than_any_region_has_is_not_available() -> None:
     """A group that is too large gets what Azure says of one for which there is no room."""
     reply = World().put(group(container(resources={"requests": {"cpu": 33, "memoryInGB": 1}})))

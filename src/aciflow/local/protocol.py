@@ -173,6 +173,7 @@ class Mount:
         directory: For ``git_repo``: where in the volume; ``.`` for its root, empty for a folder named
             after the repository (as ``git clone`` and Kubernetes have it).
         revision: For ``git_repo``: the commit, or empty for the head.
+        generation: How often the group was stopped before: what a runtime makes itself is new then.
     """
 
     volume: str
@@ -184,6 +185,12 @@ class Mount:
     repository: str = field(default="", repr=False)
     directory: str = ""
     revision: str = ""
+    generation: int = 0
+
+    @property
+    def key(self) -> str:
+        """What tells it from the other volumes of its group, earlier generations included."""
+        return f"{self.volume}.{self.generation}" if self.generation else self.volume
 
 
 @frozen(kw_only=True)

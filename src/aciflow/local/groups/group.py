@@ -74,6 +74,8 @@ class GroupState:
         ip: Its address, once it has one.
         mapped: Ports that are reached elsewhere than on ``ip``: port to (host, port).
         accepted: When the request that began the present cycle was accepted.
+        stops: How often it was stopped; what its volumes had is lost each time
+            (container-instances-volume-emptydir.md).
         cycle: 1 after the PUT, one more after each start or restart.
         failure: Why provisioning failed, in words, or ``None``.
         given_up: It has failed for good; a time-out alone does not end the attempts (container-state.md:
@@ -91,6 +93,7 @@ class GroupState:
         self.mapped: dict[int, tuple[str, int]] = {}
         self.accepted = now
         self.cycle = 0
+        self.stops = 0
         self.failure: str | None = None
         self.given_up = False
         self.doom: Doom | None = None
@@ -135,13 +138,14 @@ class GroupState:
         """
         The group's ``instanceView.state``.
 
-        ``Running`` also while all its containers wait to be restarted (recorded).
+        ``Pending`` until each of its containers has run, since nothing else was ever recorded before
+        ``provisioningState`` is ``Succeeded``; ``Running`` also while all wait to be restarted (recorded).
         """
         if self._intent == "stop" and not any(record.active for record in self._all()):
             return "Stopped"
         if self.given_up:
             return "Failed"
-        if not any(record.started_once for record in self.main):
+        if not all(record.started_once for record in self.main):
             return "Pending"
         if all(record.phase == "ended" for record in self.main):
             ok = all(record.exit_code == 0 for record in self.main)
@@ -200,6 +204,7 @@ _PLAIN = {
     "ip": "ip",
     "accepted": "accepted",
     "cycle": "cycle",
+    "stops": "stops",
     "failure": "failure",
     "given_up": "given_up",
     "sandbox": "_sandbox",

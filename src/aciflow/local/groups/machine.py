@@ -8,6 +8,8 @@ for nothing more.
 
 from __future__ import annotations
 
+from attrs import evolve
+
 from aciflow.local.groups.container import ContainerRecord
 from aciflow.local.groups.desired import PROVISIONING_TIMEOUT
 from aciflow.local.groups.group import GroupState
@@ -66,6 +68,7 @@ class GroupMachine(GroupState):
             return []
         self._forgive()
         self._intent = "stop"
+        self.stops += 1
         return self._wind_down(now)
 
     def start(self, now: float) -> list[Action]:
@@ -321,7 +324,11 @@ class GroupMachine(GroupState):
         return self._start_again(record)
 
     def _start_again(self, record: ContainerRecord) -> StartContainer:
-        return StartContainer(uid=self.uid, run=record.run, attempt=record.attempt)
+        run = record.run
+        if self.stops and run.mounts:
+            mounts = tuple(evolve(mount, generation=self.stops) for mount in run.mounts)
+            run = evolve(run, mounts=mounts)
+        return StartContainer(uid=self.uid, run=run, attempt=record.attempt)
 
     def _stop(self, record: ContainerRecord) -> StopContainer:
         return StopContainer(uid=self.uid, container=record.run.name)

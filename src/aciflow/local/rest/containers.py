@@ -7,7 +7,7 @@ import re
 from urllib.parse import urlsplit
 
 from aciflow.local.groups.container import ContainerRecord
-from aciflow.local.groups.logs import kept_log
+from aciflow.local.groups.logs import STOPPED_LINES, kept_log
 from aciflow.local.protocol import OpenTerminal, Question, ReadLogs, Reply
 from aciflow.local.rest import errors
 from aciflow.local.rest.finding import ONE, find
@@ -35,18 +35,21 @@ def _logs(call: Call) -> Reply | Question:
     container = _container(call, record)
     if container.attempt < 0:
         raise errors.not_ready()
+    ended = container.phase == "ended"
     if call.answer is None:
         query = call.request.query
         tail = query.get("tail")
         if tail is not None and _TAIL.fullmatch(tail) is None:
             raise errors.invalid_content(f"The value '{tail}' of 'tail' is not a number.")
+        lines = int(tail) if tail is not None else None
+        if ended:  # an engine needs no time for what is not shown
+            lines = STOPPED_LINES if lines is None else min(lines, STOPPED_LINES)
         return ReadLogs(
             uid=record.machine.uid,
             container=container.run.name,
-            tail=int(tail) if tail is not None else None,
+            tail=lines,
             timestamps=query.get("timestamps", "").lower() == "true",
         )
-    ended = container.phase == "ended"
     return Reply(status=200, body={"content": kept_log(str(call.answer), ended=ended)})
 
 

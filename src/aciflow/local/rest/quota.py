@@ -23,7 +23,7 @@ def _needs(kept: Mapping[str, Any]) -> dict[str, float]:
     needs: dict[str, float] = {}
 
     def add(name: str, much: float) -> None:
-        needs[name] = needs.get(name, 0) + much
+        needs[name] = _sum(needs.get(name, 0), much)
 
     sku = kept.get("sku") or "Standard"
     spot = kept.get("priority") == "Spot"
@@ -39,6 +39,11 @@ def _needs(kept: Mapping[str, Any]) -> dict[str, float]:
     return needs
 
 
+def _sum(one: float, other: float) -> float:
+    """Of cores, without the crumbs of binary fractions: three times 1.1 is 3.3."""
+    return round(one + other, 6)
+
+
 def usage(
     state: State, location: str, *, instead_of: GroupRecord | None = None
 ) -> dict[str, tuple[float, float]]:
@@ -52,7 +57,7 @@ def usage(
     for record in state.groups.values():
         if record.location == location and record is not instead_of:
             for name, much in _needs(record.kept).items():
-                used[name] += much
+                used[name] = _sum(used[name], much)
     limits = {**QUOTAS, **state.config.quotas}
     return {name: (used[name], limits[name]) for name in QUOTAS}
 
@@ -69,7 +74,7 @@ def check_quota(
     used = usage(state, location, instead_of=instead_of)
     for name, wanted in _needs(kept).items():
         have, limit = used[name]
-        if have + wanted > limit:
+        if _sum(have, wanted) > limit:
             if name == "ContainerGroups" and limit == 0:
                 raise errors.blocked(location)  # documented: a subscription held for fraud
             said = name.removeprefix("Standard") if name in _GPUS else name

@@ -203,7 +203,7 @@ def _mount(uid: str, mount: Mount) -> dict[str, Any]:
         return {"Type": "bind", "Source": mount.folder, **common}
     return {
         "Type": "volume",
-        "Source": volume_name(uid, mount.volume),
+        "Source": volume_name(uid, mount.key),
         **common,
         # A volume of ACI hides what the image has there.
         "VolumeOptions": {"NoCopy": True},

@@ -72,6 +72,7 @@ class Group:
     opening: int = 0
     busy: int = 0
     volumes_lock: threading.Lock = Factory(threading.Lock)
+    renewal_lock: threading.Lock = Factory(threading.Lock)
 
     def loses_address(self, ended: Member) -> bool:
         """Whether the end of a container, for now, leaves nobody at the group's address."""

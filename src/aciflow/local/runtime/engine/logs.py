@@ -16,6 +16,15 @@ __all__ = ["LIMIT", "end", "frames", "last_bytes", "read", "timed", "unframe"]
 LIMIT = 4 * 1024 * 1024
 """ACI returns at most 4 MB of a running container's log (reference, 2.5)."""
 
+_LINES = 60_000
+"""Lines of usual length are as much; more are only asked for where they are shorter."""
+
+_FIRST_LINE = 64 * 1024
+"""Bytes; of a longer line that was cut its end is shown."""
+
+_PIECES = 2 * LIMIT // (16 * 1024)
+"""How many pieces of lines, which engines cut at 16 KB, are counted as lines at most."""
+
 _FRACTION = re.compile(r"\.(\d{1,9})")
 
 
@@ -44,7 +53,11 @@ def unframe(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def last_bytes(parts: Iterable[bytes], limit: int = LIMIT) -> bytes:
-    """The end of a long output, at most ``limit`` bytes, beginning with a whole line if it was cut."""
+    """
+    The end of a long output, at most ``limit`` bytes.
+
+    If it was cut it begins with a whole line, unless that would leave out much.
+    """
     kept: deque[bytes] = deque()
     size = 0
     cut = False
@@ -59,7 +72,7 @@ def last_bytes(parts: Iterable[bytes], limit: int = LIMIT) -> bytes:
         joined = joined[-limit:]
         cut = True
     if cut:
-        joined = joined[joined.find(b"\n") + 1 :]
+        joined = joined[joined.find(b"\n", 0, min(_FIRST_LINE, len(joined) - 1)) + 1 :]
     return joined
 
 
@@ -79,16 +92,30 @@ def read(api: EngineApi, containers: Sequence[str], *, tail: int | None, timesta
         if wanted is not None and wanted <= 0:
             break
         try:
-            with api.logs(container, tail=wanted, timestamps=timestamps) as chunks:
-                older = last_bytes(unframe(chunks)).decode("utf-8", "replace")
+            older = _end_of(api, container, wanted, timestamps).decode("utf-8", "replace")
         except EngineError as error:
-            if error.status == 404:
+            if error.status in (404, 409):  # it is being removed, or was just now
                 continue
             raise
         if older and text and not older.endswith("\n"):
             older += "\n"
         text = older + text
     return text
+
+
+def _end_of(api: EngineApi, container: str, tail: int | None, timestamps: bool) -> bytes:
+    """
+    The last lines of one container, at most :data:`LIMIT` bytes.
+
+    An engine is not asked for gigabytes of which 4 MB are shown: reading them takes it minutes.
+    """
+    for lines in (min(tail or _LINES, _LINES), tail):
+        with api.logs(container, tail=lines, timestamps=timestamps) as chunks:
+            found = last_bytes(unframe(chunks))
+        enough = lines == tail or len(found) >= LIMIT - _FIRST_LINE
+        if enough or (lines is not None and found.count(b"\n") < lines - _PIECES):
+            break
+    return found
 
 
 def frames(chunks: Iterable[bytes]) -> Iterator[bytes]:

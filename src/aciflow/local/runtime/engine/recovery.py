@@ -73,6 +73,7 @@ def find(
     found = api.containers(label)
     adopted = {uid: _known(uid, known) for uid, known in groups.items()}
     strangers: set[str] = set()
+    _end_the_cut_off(api, found)
     for container in sorted(found, key=lambda item: int(item["Labels"].get(ATTEMPT, "0"))):
         labels = container["Labels"]
         group = adopted.get(labels.get(UID, ""))
@@ -92,6 +93,16 @@ def find(
         if CONTAINER in labels and container["State"] != "created":
             _adopt_member(group, labels[CONTAINER], labels[ATTEMPT], str(container["Id"]))
     return list(adopted.values()), strangers - {""}
+
+
+def _end_the_cut_off(api: EngineApi, found: Sequence[Mapping[str, Any]]) -> None:
+    """Kill what has lost its network since the container that holds it was ended by somebody."""
+    running = {f"container:{each['Id']}" for each in found if each["State"] == "running"}
+    for container in found:
+        network = str((container.get("HostConfig") or {}).get("NetworkMode") or "")
+        if network.startswith("container:") and network not in running:
+            with contextlib.suppress(EngineError):  # it has ended as well, as a rule
+                api.stop(str(container["Id"]), 0.0)
 
 
 def _volumes(uid: str, mounts: Sequence[Mapping[str, Any]]) -> set[str]:

@@ -77,6 +77,18 @@ class Roster:
             member = group.members.get(container) if group else None
             return None if group is None or member is None else (group, member)
 
+    def held_by(self, container_id: str) -> Group | None:
+        """The group whose namespaces a container holds, unless it is closing."""
+        with self.changed:
+            return next(
+                (
+                    group
+                    for group in self.groups.values()
+                    if group.pause_id == container_id and not group.closing
+                ),
+                None,
+            )
+
     def adopt(self, group: Group, running: Mapping[str, Mapping[str, Any]]) -> list[Member]:
         """
         Take over what an earlier process left of a group, and tell what of it has ended.

@@ -137,7 +137,7 @@ class EngineRuntime:
         self._workers = Workers(_THREADS, "aciflow-engine")
         self._pullers = Workers(_THREADS, "aciflow-engine-pull")
         self._probers = Workers(_PROBE_THREADS, "aciflow-engine-probe")
-        self._watcher = ExitWatcher(api, self.endpoint_id, self._died, self._roster.check_all)
+        self._watcher = ExitWatcher(api, self.endpoint_id, self._died, self._look_again)
         if self._ephemeral:
             self._lease = leases.Lease.take(engine, self.endpoint_id)
         remove_clones(engine, self.endpoint_id)
@@ -259,14 +259,22 @@ class EngineRuntime:
                 self._submit(partial(self._close_group, action.uid))
 
     def answer(self, question: Question) -> Any:
-        """Look images up, or read a log."""
-        match question:
-            case ResolveImages():
-                return images.resolve(self._lookups, question.images, question.auths)
-            case ListImages():
-                return images.names(self._api)
-            case ReadLogs():
-                return self._read_logs(question)
+        """
+        Look images up, or read a log.
+
+        Raises:
+            EngineUnavailableError: The engine does not answer.
+        """
+        try:
+            match question:
+                case ResolveImages():
+                    return images.resolve(self._lookups, question.images, question.auths)
+                case ListImages():
+                    return images.names(self._api)
+                case ReadLogs():
+                    return self._read_logs(question)
+        except EngineError as error:
+            raise EngineUnavailableError(error.message) from error
 
     def _submit(
         self,
@@ -346,10 +354,25 @@ class EngineRuntime:
 
     def _died(self, container_id: str, code: int) -> None:
         """Called by the watcher, whose thread others wait for."""
-        if code == 137 and self._alive:
+        if (held := self._roster.held_by(container_id)) is not None:
+            self._renew(held)
+        elif code == 137 and self._alive:
             self._submit(partial(self._roster.died, container_id, code))
         else:
             self._roster.died(container_id, code)
+
+    def _look_again(self) -> None:
+        """Called by the watcher when it may have missed something."""
+        self._roster.check_all()
+        for group in list(self._roster.groups.values()):
+            if group.pause_id is not None:
+                self._renew(group)
+
+    def _renew(self, group: Group) -> None:
+        with self._roster.changed:
+            if self._alive and not group.closing:
+                group.opening += 1
+                self._submit(partial(self._whereabouts.renew, group), group)
 
     def _ended(self, group: Group, member: Member) -> None:
         """Called by the roster: if the container comes back, its address has to be held until then."""

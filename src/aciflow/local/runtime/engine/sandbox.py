@@ -76,9 +76,12 @@ class Sandboxes:
         mapped = group.sandbox.place.mode == "mapped"
         if group.pause_id is None and (action.containers > 1 or mapped):
             group.pause_id = self._pause(group, group.sandbox)
-        if not mapped or group.pause_id is None:
+        return self._mapped_ports(group, group.sandbox)
+
+    def _mapped_ports(self, group: Group, sandbox: Sandbox) -> dict[int, tuple[str, int]]:
+        if sandbox.place.mode != "mapped" or group.pause_id is None:
             return {}
-        wanted = {port.port for port in action.ports}
+        wanted = {port.port for port in sandbox.ports}
         found = self._mapped(group.pause_id)
         return {port: where for port, where in found.items() if port in wanted}
 
@@ -107,6 +110,37 @@ class Sandboxes:
             for spare in below:
                 with contextlib.suppress(EngineError):  # the group's end tries again
                     self._api.remove(spare)
+
+    def renew(self, group: Group) -> dict[int, tuple[str, int]] | None:
+        """
+        Start a group's pause container again, or another one, if it has ended, whoever ended it.
+
+        What runs without it has no network any more: it is killed, as the kubelet does it.
+
+        Returns:
+            Where its ports are, if they are elsewhere; ``None`` where there was nothing to do.
+
+        Raises:
+            EngineError, ValueError: There can be no pause container.
+        """
+        sandbox, held = group.sandbox, group.pause_id
+        if sandbox is None or held is None or self._runs(held):
+            return None
+        for member in list(group.members.values()):
+            if member.id:
+                with contextlib.suppress(EngineError):  # it may have ended, too
+                    self._api.stop(member.id, 0.0)
+        try:
+            self._start(held)
+        except EngineError:
+            with contextlib.suppress(EngineError):  # most likely it is what is not there
+                self._api.remove(held)
+            group.pause_id = self._pause(group, sandbox)
+        return self._mapped_ports(group, sandbox)
+
+    def _runs(self, container: str) -> bool:
+        state = (self._api.inspect(container) or {}).get("State") or {}
+        return bool(state.get("Running"))
 
     def _is_below(self, container: str, wanted: str | None) -> bool:
         found = self.address_of(container)
@@ -178,8 +212,20 @@ class Sandboxes:
             self._api.remove(member.previous[0])
             member.previous = member.previous[1:]
         name = container_name(group.uid, run.name, member.attempt)
-        member.id, _ = self._create(name, body)
+        try:
+            member.id, _ = self._create(name, body)
+        except EngineError as error:
+            image = self._image_of(member) if error.status == 404 else None
+            if image is None:
+                raise
+            # Its name was taken away; what ran, and now comes back, is still here.
+            member.id, _ = self._create(name, {**body, "Image": image})
         return notes
+
+    def _image_of(self, member: Member) -> str | None:
+        """The id of the image that the container ran before."""
+        found = self._api.inspect(member.previous[-1]) if member.previous else None
+        return str(found["Image"]) if found and found.get("Image") else None
 
     def start(self, group: Group, member: Member) -> None:
         """

@@ -72,9 +72,9 @@ class Volumes:
             return
         with group.volumes_lock:
             for mount in run.mounts:
-                if mount.kind != "azure_file" and mount.volume not in group.filled:
+                if mount.kind != "azure_file" and mount.key not in group.filled:
                     self._make(group, run.image, mount)
-                    group.filled.add(mount.volume)
+                    group.filled.add(mount.key)
 
     def _check_folder(self, mount: Mount) -> None:
         if not mount.folder:
@@ -97,7 +97,7 @@ class Volumes:
 
     def _make(self, group: Group, image: str, mount: Mount) -> None:
         labels = group_labels(self._endpoint_id, group.uid, group.resource_id)
-        name = volume_name(group.uid, mount.volume)
+        name = volume_name(group.uid, mount.key)
         if mount.kind != "git_repo":
             self._api.create_volume(name, labels)
             if mount.files:

@@ -69,6 +69,18 @@ class Whereabouts:
         finally:
             self._opened(group)
 
+    def renew(self, group: Group) -> None:
+        """What holds a group's namespaces has ended, not by us; ``group.opening`` counts this."""
+        try:
+            with group.renewal_lock:
+                mapped = None if group.closing else self._sandboxes.renew(group)
+            if mapped is not None and (self._locate(group, group.pause_id) or mapped):
+                self._tell(group, mapped)
+        except (EngineError, ValueError):
+            pass  # the next start says it
+        finally:
+            self._opened(group)
+
     def arrived(self, group: Group, container: str) -> None:
         """
         A group's container runs: if that is what has the address, and another one, tell it.
