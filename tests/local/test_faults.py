@@ -115,6 +115,7 @@ def test_the_same_requests_meet_the_same_faults(
     requests = [request(method) for method in methods]
     one, other = Faults(seed), Faults(1)
     one.add(Throttle(), method="GET", probability=probability)
+    other.add(Drop(), probability=0.5)
     other.clear(seed=seed)
     other.add(Throttle(), method="GET", probability=probability)
     other.add(Slow(seconds=0), method="PUT", probability=0.5)
@@ -135,6 +136,35 @@ def test_different_seeds_differ() -> None:
         faults.add(Drop(), probability=0.5)
         histories.add(tuple(meets(faults, *[request()] * 32)))
     assert len(histories) > 4
+
+
+def test_a_probability_is_that_of_meeting_it() -> None:
+    """Never, seldom, often, always."""
+    met = []
+    for probability in (0.0, 0.1, 0.9, 1.0):
+        faults = Faults(7)
+        faults.add(Drop(), probability=probability)
+        met.append(sum(meets(faults, *[request()] * 200)))
+    never, seldom, often, always = met
+    assert (never, always) == (0, 200)
+    assert 0 < seldom < 60
+    assert 140 < often < 200
+
+
+def test_what_is_distorted_adds_up() -> None:
+    """Events that several rules lose are all lost, and the latest of several start times counts."""
+    faults = Faults()
+    for fault in (
+        LostEvents(names=("Pulling",)),
+        LateStartTime(seconds=9),
+        LostEvents(names=("Started",)),
+        LateStartTime(seconds=2),
+    ):
+        faults.add(fault)
+    plan = faults.plan(request(), 0.0, lambda: None)
+    assert plan is not None
+    assert [one.names for one in plan.lost] == [("Pulling",), ("Started",)]
+    assert plan.late == 9
 
 
 def test_the_first_that_answers_is_the_last_that_is_met() -> None:

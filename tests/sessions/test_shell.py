@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aciflow.sessions.shell import COLUMNS, Transcript, plain, typed
@@ -91,6 +91,8 @@ pieces = st.one_of(
     st.sampled_from([MARK.encode() + more for more in (b"", b"e:", b"e:12", b"e:1x", b"b:1\n")]),
     st.integers(1, len(MARK)).map(lambda count: MARK[:count].encode()),
 )
+BYTES = list(range(200))
+"""Cut between all of them."""
 outputs = (
     st.lists(pieces, max_size=12)
     .map(b"".join)
@@ -104,6 +106,8 @@ outputs = (
     code=st.integers(0, 255),
     cuts=st.lists(st.integers(0, 1000)),
 )
+@example(output=b"a\n\rb" + MARK[:9].encode() + b"\n", returns=True, code=0, cuts=BYTES)
+@example(output=b"a\n\rb" + MARK.encode() + b"e:\r\n", returns=False, code=130, cuts=BYTES)
 def test_the_output_exactly(output: bytes, code: int, cuts: list[int], *, returns: bool) -> None:
     """However the bytes are cut, the output is what was written, and nothing of the rest is in it."""
     data = shown(output, returns=returns, code=code, before=b"\x1b[6n# echo " + MARK[:16].encode())

@@ -147,9 +147,8 @@ class Transcript:
     def finish(self) -> bytes:
         """What was held back, when nothing more comes."""
         data, self._held = self._held, b""
-        if not self.begun or self.ended:
-            return b""
-        return plain(data) if self._returns else data
+        # At most a mark that was begun, or a CR: nothing that a terminal has put there for certain.
+        return data if self.begun and not self.ended else b""
 
     def _output(self, data: bytes) -> bytes:
         sign = self.mark.encode() + b"e:"
