@@ -20,7 +20,12 @@ from tests.arm.proxy import ConnectProxy
 from websockets.sync.server import Server, serve
 
 from aciflow.arm.settings import ArmSettings
-from aciflow.errors import ConfigurationError, EndpointUnreachableError, ExecError
+from aciflow.errors import (
+    ConfigurationError,
+    ContainerNotRunningError,
+    EndpointUnreachableError,
+    ExecError,
+)
 from aciflow.sessions.grant import Grant
 from aciflow.sessions.live import AsyncSession, Session
 from aciflow.sessions.wire import connect, connect_async, proxy_for
@@ -38,7 +43,11 @@ class Echo:
 
     def __call__(self, socket: Any) -> None:
         named = socket.request.headers.get("Authorization")
-        if named is None and socket.recv() != PASSWORD:
+        said = PASSWORD if named is not None else socket.recv()
+        if said.startswith("the container "):
+            socket.close(1011, said)
+            return
+        if said != PASSWORD:
             socket.close(1008, "the password is wrong")
             return
         socket.send(b"$ ")
@@ -133,6 +142,16 @@ def test_a_wrong_password(server: Server) -> None:
     ):
         session.read(timeout=20)
     assert "wrong-" not in str(caught.value)
+
+
+@pytest.mark.parametrize("reason", ["the container is not running", "the container does not run"])
+def test_a_container_that_has_ended(server: Server, reason: str) -> None:
+    """The same error as from an endpoint in this process: ARM takes an exec for it, too."""
+    with (
+        Session(connect(grant(server, password=reason), SETTINGS, resizes=True)) as session,
+        pytest.raises(ContainerNotRunningError, match=reason),
+    ):
+        session.read(timeout=20)
 
 
 def test_nothing_to_read(server: Server) -> None:

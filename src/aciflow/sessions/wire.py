@@ -22,6 +22,7 @@ from aciflow.arm.routes import label
 from aciflow.arm.settings import ArmSettings
 from aciflow.errors import (
     ConfigurationError,
+    ContainerNotRunningError,
     EndpointUnreachableError,
     ExecError,
     MissingExtraError,
@@ -47,7 +48,8 @@ PING = 20.0
 PONG = 60.0
 
 #: RFC 6455, 7.4.1: a policy, and an error of the server.
-_REFUSED = {1008: "its password was not accepted, or has expired", 1011: "the service failed"}
+_FAILED = 1011
+_REFUSED = {1008: "its password was not accepted, or has expired", _FAILED: "the service failed"}
 
 _silent = logging.Logger("aciflow.sessions", level=logging.CRITICAL + 1)  # noqa: LOG001 (nobody's)
 
@@ -64,6 +66,7 @@ class WireTerminal:
         What comes next.
 
         Raises:
+            ContainerNotRunningError: The container has ended.
             ExecError: The password was not accepted.
         """
         data: str | bytes = b""
@@ -103,6 +106,7 @@ class AsyncWireTerminal:
         What comes next.
 
         Raises:
+            ContainerNotRunningError: The container has ended.
             ExecError: The password was not accepted.
         """
         data: str | bytes = b""
@@ -249,6 +253,10 @@ def _ended(closed: ConnectionClosed) -> bytes:
     """The end; how a service closes says nothing, except that a password is wrong, or that it failed."""
     if closed.rcvd is not None and closed.rcvd.code in _REFUSED:
         reason = closed.rcvd.reason or _REFUSED[closed.rcvd.code]
+        if (
+            closed.rcvd.code == _FAILED and "not run" in reason
+        ):  # ARM takes an exec also where the container has ended
+            raise ContainerNotRunningError(f"nothing can be run: {reason}") from None
         raise ExecError(f"the session was refused: {reason}") from None
     return b""
 
