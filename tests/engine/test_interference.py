@@ -106,6 +106,21 @@ def test_a_group_whose_network_was_taken_away_gets_another(
         assert 3 == len(_on_engine(engine, azure))
 
 
+def test_a_container_that_is_restarted_beside_the_endpoint_runs_once(
+    web_image: str, engine: Engine
+) -> None:
+    """By ``docker restart``, say: it has ended, so the endpoint starts another, and that one serves."""
+    with LocalAzure(addresses="bridge") as azure:
+        _launch(azure, _body(web_image, WEB, [*WEB[:2], "exec httpd -f -p 81 -h /www"]))
+        for container, name in _on_engine(engine, azure).items():
+            if name:
+                engine.request("POST", f"/containers/{container}/restart?t=0")
+        found = _until(azure, _all_restarted)
+        assert fetch(found["ipAddress"]["ip"], 80, timeout=30)
+        assert fetch(found["ipAddress"]["ip"], 81, timeout=30)
+        assert ["", "c0", "c1"] == sorted(_on_engine(engine, azure).values())
+
+
 def test_a_group_that_was_removed_whole_can_be_stopped_and_started(
     web_image: str, engine: Engine
 ) -> None:

@@ -208,6 +208,11 @@ class Sandboxes:
             pause_id=group.pause_id,
             processors=processors,
         )
+        for earlier in member.previous[-_KEPT:]:
+            with contextlib.suppress(
+                EngineError
+            ):  # somebody else may have started it again, or removed it
+                self._api.stop(earlier, 0.0)
         while len(member.previous) > _KEPT:
             self._api.remove(member.previous[0])
             member.previous = member.previous[1:]
