@@ -172,6 +172,8 @@ class Core:
         problem = ""
         if isinstance(argv, str):
             problem = "a sequence of words, not one string: ['sh', '-c', 'echo $HOME']"
+        elif not all(isinstance(word, str) for word in argv):
+            problem = "each of its words is a text"
         elif timeout is not None and not timeout > 0:
             raise ValidationError([Problem(field="timeout", message="seconds, more than 0")])
         else:

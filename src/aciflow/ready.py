@@ -7,7 +7,7 @@ done by a flow, over ARM or by probing the container from here.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from attrs import field, frozen
 
@@ -95,9 +95,9 @@ InsideCheck: TypeAlias = TcpCheck | HttpCheck | ExecCheck
 Check: TypeAlias = TcpCheck | HttpCheck | LogCheck | ExecCheck | RunningCheck | CompletedCheck
 
 
-def _check_port(port: int | None) -> None:
-    if port is not None and not 1 <= port <= 65535:
-        raise ValidationError([Problem(field="ready.port", message=f"{port} is not in 1..65535")])
+def _check_port(port: object) -> None:
+    if port is not None and not (isinstance(port, int) and 1 <= port <= 65535):
+        raise ValidationError([Problem(field="ready.port", message=f"{port!r} is not in 1..65535")])
 
 
 def _check_via(via: Via) -> None:
@@ -208,8 +208,9 @@ class Ready:
             timeout: Seconds for one attempt.
         """
         _check_timeout(timeout)
-        words = () if isinstance(argv, str) else tuple(argv)
-        if not words or not words[0] or any("\0" in word for word in words):
+        words: tuple[Any, ...] = () if isinstance(argv, str) else tuple(argv)
+        good = all(isinstance(word, str) and "\0" not in word for word in words)
+        if not words or not words[0] or not good:
             raise ValidationError(
                 [Problem(field="ready.argv", message=f"{argv!r} is no sequence of words")]
             )

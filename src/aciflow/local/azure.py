@@ -10,7 +10,7 @@ import threading
 import weakref
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, get_args
 
 from aciflow.errors import AciflowError, ConfigurationError
 from aciflow.local.clock import LocalClock
@@ -92,6 +92,9 @@ class LocalAzure:
             raise ConfigurationError("traces= and speed= need runtime='simulated'")
         if not 0 < speed < math.inf:
             raise ConfigurationError(f"speed={speed!r} has to be above zero")
+        if addresses not in get_args(Addresses):
+            known = ", ".join(get_args(Addresses))
+            raise ConfigurationError(f"addresses={addresses!r}: choose one of {known}")
         if runtime != "engine" and addresses != "auto":
             raise ConfigurationError("addresses= needs runtime='engine'")
         if state is not None and runtime != "engine":
@@ -360,7 +363,13 @@ def _make(
     if kind == "simulated":
         from aciflow.local.runtime.simulated import SimulatedRuntime
 
-        return SimulatedRuntime(traces=traces, seed=seed, speed=speed)
+        try:
+            return SimulatedRuntime(traces=traces, seed=seed, speed=speed)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigurationError(
+                "traces= takes mappings with pulling, pulled and started in seconds, or one with a list "
+                f"of them under starts: {type(error).__name__}: {error}"
+            ) from error
     from aciflow.local.runtime.engine.runtime import EngineRuntime
 
     return EngineRuntime(identity.endpoint_id, addresses=addresses, ephemeral=not kept)

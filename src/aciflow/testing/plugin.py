@@ -27,10 +27,7 @@ _HELP = (
     "only ACI's timing), auto (an engine; tests are skipped without one)"
 )
 
-_REMEDY = (
-    "start Docker or Podman, set DOCKER_HOST, or run them with --aci-runtime simulated, "
-    "if what they test needs no real containers"
-)
+_REMEDY = "run them with --aci-runtime simulated, if what they test needs no real containers"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -74,7 +71,7 @@ def aci(request: pytest.FixtureRequest) -> Iterator[LocalAzure]:
         try:
             endpoint.start()
         except EngineUnavailableError as problem:
-            missing = f"no container engine: {problem.message}; {_REMEDY}"
+            missing = f"no container engine: {problem.message}\nOr {_REMEDY}"
             (pytest.skip if may_skip else pytest.fail)(missing)
         yield endpoint
     finally:

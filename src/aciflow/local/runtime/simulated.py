@@ -37,7 +37,7 @@ class SimulatedRuntime:
         traces: Starts to replay: a list of mappings with ``pulling``, ``pulled`` and ``started`` in
             seconds after the group was accepted, and optionally ``exits_after``, ``exit_code``,
             ``pull_error``, ``logs``, ``ready_after`` and ``unhealthy_after`` (see
-            :class:`~aciflow.local.runtime.simulation.Start`); or a document with such a list under
+            :class:`~aciflow.local.runtime.starts.Start`); or a document with such a list under
             ``starts``. Each group takes the next. ``None`` draws from the distribution that
             :mod:`aciflow.local.runtime.simulation` describes.
         seed: For everything that is drawn.

@@ -92,6 +92,9 @@ class Served:
     def __init__(
         self, local: LocalAzure, *, host: str, port: int, secret: str | None, intercept: bool
     ) -> None:
+        given: object = port
+        if not isinstance(given, int) or not 0 <= port <= 65535:
+            raise ConfigurationError(f"port={port!r} is none: 1 to 65535, or 0 for a free one")
         if secret is None and not is_loopback(host):
             raise ConfigurationError(
                 f"host={host!r} can be reached from other machines: set secret= (--secret-file), "
