@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 
 from typing import Any
 
@@ -246,6 +247,19 @@ def test_no_token_from_an_async_credential_is_one_too(settings: ArmSettings) -> 
     """The same for an awaited one."""
     with pytest.raises(errors.CredentialError, match="No"):
         authenticate(evolve(settings, credential=AsyncFailing(RuntimeError("No"))))
+
+
+@pytest.mark.parametrize("text", ["", "the-token\n", "the-token x", "the-t\xf6ken"])
+def test_what_no_header_can_carry_is_no_token(settings: ArmSettings, text: str) -> None:
+    """As of a file with a line break at its end; nothing that is raised has it in it."""
+    for kind in (Credential, Awaited):
+        credential = kind()
+        credential.token = text
+        changed = evolve(settings, credential=credential)
+        run = authenticate if kind is Awaited else lambda given: Gateway(given).authenticate()
+        with pytest.raises(errors.CredentialError, match="that is no token") as caught:
+            run(changed)
+        assert "the-t" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_our_own_errors_pass(settings: ArmSettings) -> None:

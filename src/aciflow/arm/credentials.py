@@ -34,6 +34,7 @@ MARGIN = 300.0
 #: while, and every request would wait for it.
 PAUSE = 20.0
 PUBLIC_AUTHORITY = "https://login.microsoftonline.com"
+_TOKEN = re.compile(r"[\x21-\x7e]+")
 
 _REMEDY = (
     "sign in with `az login`, or set AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET, "
@@ -105,7 +106,17 @@ class TokenSource:
         raise CredentialError(explain(failure))
 
     def keep(self, scopes: tuple[str, ...], token: Any) -> None:
-        """Remember a token."""
+        """
+        Remember a token.
+
+        Raises:
+            CredentialError: No header could carry it. (HTTP's own error would show it.)
+        """
+        if _TOKEN.fullmatch(token.token) is None:
+            raise CredentialError(
+                "the credential gave something that is no token: it is empty, or has spaces, line breaks "
+                "or characters beyond ASCII, as where a file was read to its last line break"
+            )
         self._tokens[scopes] = token
         self._paused.pop(scopes, None)
 

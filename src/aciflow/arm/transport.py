@@ -192,6 +192,8 @@ def _request(
 def _translate(error: httpx.HTTPError) -> Exception:
     """azure-core's error for an httpx one: not sent at all, or sent and nothing (whole) came back."""
     text = str(error) or type(error).__name__
+    if isinstance(error, httpx.LocalProtocolError):  # its text and its cause have the header
+        return ServiceRequestError("the request cannot be sent as HTTP: a header is invalid")
     if isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
         return ServiceRequestTimeoutError(text, error=error)
     if isinstance(error, httpx.TimeoutException):
@@ -241,6 +243,8 @@ class HttpxTransport(legacy.HttpTransport[Any, Any]):
         """Send a request and read the whole reply."""
         try:
             response = self._client.send(_request(self._client, request, kwargs))
+        except httpx.LocalProtocolError as error:
+            raise _translate(error) from None
         except httpx.HTTPError as error:
             raise _translate(error) from error
         kind = _Response if isinstance(request, rest.HttpRequest) else _LegacyResponse
@@ -280,6 +284,8 @@ class AsyncHttpxTransport(legacy.AsyncHttpTransport[Any, Any]):
         """Send a request and read the whole reply."""
         try:
             response = await self._client.send(_request(self._client, request, kwargs))
+        except httpx.LocalProtocolError as error:
+            raise _translate(error) from None
         except httpx.HTTPError as error:
             raise _translate(error) from error
         kind = _AsyncResponse if isinstance(request, rest.HttpRequest) else _AsyncLegacyResponse
