@@ -60,7 +60,8 @@ class RunResult:
     Attributes:
         exit_code: Of the container; ``None`` where the service reported none.
         logs: What it wrote to stdout and stderr.
-        logs_truncated: Whether lines were lost: ACI keeps 4 MB of a running container's log.
+        logs_truncated: Whether lines were lost: ACI keeps 4 MB of a running container's log, and 16 KB
+            or 1,000 lines once it has ended, which matters where it ends before it was read.
         timeline: The phases.
         estimated_cost: USD at retail prices in that region, or ``None`` where no price is known.
     """

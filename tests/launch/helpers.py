@@ -6,13 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from tests.images import Engine
 
@@ -29,15 +27,6 @@ def fetch(url: str) -> str:
     with urllib.request.urlopen(url, timeout=5) as reply:
         content: bytes = reply.read()
         return content.decode()
-
-
-def wait_for(condition: Callable[[], Any], timeout: float = 15.0) -> Any:
-    """Its first true value."""
-    end = time.monotonic() + timeout
-    while not (found := condition()):
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.02)
-    return found
 
 
 def containers(engine: Engine, name: str) -> list[tuple[str, str]]:

@@ -15,7 +15,8 @@ import pytest
 from tests import images
 from tests.images import Engine, Image
 from tests.launch.conftest import Awaited, Run
-from tests.launch.helpers import SLEEP, script, wait_for
+from tests.launch.helpers import SLEEP, script
+from tests.waiting import until
 
 import aciflow
 
@@ -96,7 +97,7 @@ def test_exec(there: Any, web_image: str, caplog: pytest.LogCaptureFixture) -> N
     with pytest.raises(ExecTimeoutError, match="within 2 s and was ended") as caught:
         group.exec(["sh", "-c", "trap '' INT TERM HUP; echo begun; sleep 4711"], timeout=2)
     assert caught.value.output == "begun\n"
-    assert wait_for(lambda: not processes(group, "4711"))
+    assert until(lambda: not processes(group, "4711"))
     secrets = [one.getMessage() for one in caplog.records if "TEXT" in one.getMessage()]
     assert secrets == []
 
@@ -216,7 +217,7 @@ def test_the_holder_of_a_session_dies(web_image: str) -> None:
                 holder.popen.communicate(timeout=30)
                 with pytest.raises(aciflow.EndpointUnreachableError, match="has ended"):
                     session.read(timeout=20)
-            assert wait_for(lambda: group.exec(["echo", "again"]).output == "again\n")
+            assert until(lambda: group.exec(["echo", "again"]).output == "again\n")
 
 
 def test_the_asker_of_a_session_dies(client: aciflow.Client, web_image: str) -> None:
@@ -228,7 +229,7 @@ def test_the_asker_of_a_session_dies(client: aciflow.Client, web_image: str) -> 
     )
     with script(asker) as other:
         assert other.line() == "there"
-        assert wait_for(lambda: processes(group, "4713"))
+        assert until(lambda: processes(group, "4713"))
         other.popen.kill()
         other.popen.communicate(timeout=30)
-        assert wait_for(lambda: not processes(group, "4713"))
+        assert until(lambda: not processes(group, "4713"))

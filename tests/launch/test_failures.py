@@ -191,12 +191,26 @@ def test_a_port_that_this_machine_cannot_reach(
             public_ip=True,
             ports=[38917],
             command=["/bin/httpd", "-f", "-p", "38917", "-h", "/www"],
-            ready=Ready.tcp(timeout=0.5),
+            ready=Ready.tcp(via="client", timeout=0.5),
             timeout=3,
         )
     assert "open are 38917/tcp, and the image exposes 80/tcp" in caught.value.message
     assert "Ready.running()" in caught.value.message
     nothing_is_left(caught.value, engine, "filtered", state)
+
+
+def test_behind_a_filter_a_container_is_asked_from_inside(any_client: Any, web_image: str) -> None:
+    """By default what serves is ready, also where nothing from this machine reaches it."""
+    with dropped(38918):
+        group = any_client.launch(
+            web_image,
+            public_ip=True,
+            ports=[38918],
+            command=["/bin/httpd", "-f", "-p", "38918", "-h", "/www"],
+            timeout=60,
+        )
+        assert "Running" == group.state
+        group.delete()
 
 
 def test_all_that_is_wrong_is_told_together(any_client: Any, state: Path) -> None:

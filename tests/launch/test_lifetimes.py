@@ -12,7 +12,8 @@ import pytest
 
 from tests.images import Engine
 from tests.launch.conftest import records
-from tests.launch.helpers import containers, fetch, names, run_script, script, wait_for
+from tests.launch.helpers import containers, fetch, names, run_script, script
+from tests.waiting import until
 
 import aciflow
 
@@ -75,7 +76,7 @@ def test_detached(ending: str, web_image: str, engine: Engine, state: Path) -> N
     url, resource_group = out.split()
     assert "hello from a container\n" == fetch(url)
     assert [] == [text for text in records(state) if '"name"' in text]
-    keeper = wait_for(lambda: keeping(state))
+    keeper = until(lambda: keeping(state))
 
     with aciflow.Client("local") as client:
         group = client.get("lives", resource_group=resource_group)
@@ -83,7 +84,7 @@ def test_detached(ending: str, web_image: str, engine: Engine, state: Path) -> N
         group.delete()
         assert set() == names(client)
     assert [] == containers(engine, "lives")
-    wait_for(lambda: not Path(f"/proc/{keeper}").exists())
+    until(lambda: not Path(f"/proc/{keeper}").exists())
 
 
 def test_detached_on_a_loop(web_image: str, engine: Engine) -> None:

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from tests.launch.conftest import Awaited, Run
-from tests.launch.helpers import names, wait_for
+from tests.launch.helpers import names
 from tests.launch.test_books import azure, other
+from tests.waiting import until
 
 import aciflow
 import aciflow.aio
@@ -71,7 +72,7 @@ def test_dropped(how: str, module: Callable[..., Any], other: aciflow.Client) ->
     assert registered == set(lifetimes._open)
     del group
     gc.collect()
-    wait_for(lambda: threads() <= before)
+    until(lambda: threads() <= before)
     assert "Running" == theirs.refresh().state
     if how == "detached":
         other.get("on", resource_group="theirs").delete()

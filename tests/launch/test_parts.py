@@ -188,7 +188,7 @@ def test_conditions_combine() -> None:
     [
         lambda: Ready.tcp(0),
         lambda: Ready.tcp(timeout=0),
-        lambda: Ready.tcp(via="container"),
+        lambda: Ready.tcp(via="nowhere"),  # type: ignore[arg-type]
         lambda: Ready.http("healthz"),
         lambda: Ready.log("("),
     ],

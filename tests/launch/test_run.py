@@ -44,9 +44,17 @@ def test_lines_while_it_runs(any_client: Any, web_image: str) -> None:
 
 def test_two_thousand_lines(any_client: Any, web_image: str) -> None:
     """All of them, in order, though they come faster than they are read."""
-    result = any_client.run(web_image, ["/bin/seq", "2000"])
+    result = any_client.run(web_image, ["/bin/sh", "-c", "seq 2000; sleep 3"])
     assert [str(number) for number in range(1, 2001)] == result.logs.splitlines()
     assert not result.logs_truncated
+
+
+def test_a_log_that_was_cut_is_said_to_be(any_client: Any, web_image: str) -> None:
+    """Of a container that has ended before its log was read ACI keeps the last lines alone."""
+    result = any_client.run(web_image, ["/bin/seq", "2000"])
+    lines = result.logs.splitlines()
+    assert [str(number) for number in range(2001 - len(lines), 2001)] == lines
+    assert (len(lines) < 2000) is result.logs_truncated
 
 
 def test_checked(any_client: Any, web_image: str) -> None:
