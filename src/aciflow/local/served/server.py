@@ -14,20 +14,18 @@ import contextlib
 import json
 import logging
 import os
-import shutil
 import socket
 import ssl
-import tempfile
 import threading
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from aciflow.drivers.workers import Workers
 from aciflow.errors import ConfigurationError, MissingExtraError
 from aciflow.local.own import Identity as Whoever
 from aciflow.local.served.facts import Facts
+from aciflow.local.served.folder import Folder
 from aciflow.local.served.sockets import EVERYWHERE, is_loopback, listen, names, shown
 from aciflow.local.service import OwnService, new_id
 
@@ -115,8 +113,9 @@ class Served:
                 undo.callback(one.close)
             self.port: int = sockets[0].getsockname()[1]
             self.url = f"https://{shown(host)}:{self.port}"
-            self._directory = Path(tempfile.mkdtemp(prefix="aciflow-served-"))
-            undo.callback(shutil.rmtree, self._directory, ignore_errors=True)
+            folder = Folder()
+            undo.callback(folder.remove)
+            self._directory = folder.path
             self.ca_file = self._directory / "ca-bundle.pem"
             authority = Authority()
             own_ca_file = self._directory / "ca.pem"
