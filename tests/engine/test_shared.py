@@ -17,6 +17,7 @@ import pytest
 from tests.engine.conftest import fetch
 from tests.engine.processes import Process, arm, group_path
 from tests.images import Engine
+from tests.waiting import until
 
 from aciflow.local.keeper import ensure_keeper
 from aciflow.local.shared import SharedService, shared
@@ -61,14 +62,6 @@ def _identity() -> dict[str, str]:
     return found
 
 
-def _wait(condition: Callable[[], Any], timeout: float = 15.0) -> Any:
-    end = time.monotonic() + timeout
-    while not (found := condition()):
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.02)
-    return found
-
-
 def _ip(body: dict[str, Any]) -> str:
     return str(body["properties"]["ipAddress"]["ip"])
 
@@ -110,7 +103,7 @@ def test_a_killed_holder_is_replaced_by_whoever_waits(
     first.do(f"put(azure, 'one', {web_image!r})")
     body = first.do("result = wait_until_running(azure, 'one')")
     first.kill()
-    assert _wait(lambda: second.do("result = service.holds"))
+    assert until(lambda: second.do("result = service.holds"))
 
     [name] = [
         name.removeprefix("container ")
@@ -122,7 +115,7 @@ def test_a_killed_holder_is_replaced_by_whoever_waits(
         "view = arm(azure, 'GET', group_path('one'))[1]['properties']['containers'][0];"
         "result = view['properties']['instanceView']"
     )
-    view = _wait(lambda: (now := second.do(script))["restartCount"] and now)
+    view = until(lambda: (now := second.do(script))["restartCount"] and now)
     assert 137 == view["previousState"]["exitCode"]
     again = second.do("result = wait_until_running(azure, 'one')")
     assert body["id"] == again["id"]
@@ -145,7 +138,7 @@ def test_a_container_that_ended_while_nobody_watched_is_noticed(
         "result = (now.get('previousState') or now['currentState']).get('exitCode')"
     )
     second = processes()
-    assert 7 == _wait(lambda: second.do(view))
+    assert 7 == until(lambda: second.do(view))
 
 
 def test_a_fork_asks_its_parent(processes: Callable[[], Process], web_image: str) -> None:
@@ -199,13 +192,13 @@ def test_the_keeper_goes_on_until_nothing_is_left(
     ensure_keeper()
     time.sleep(1.0)
     assert 0 == first.end()
-    pid = _wait(lambda: _holder_pid(other_than=first.popen.pid))
+    pid = until(lambda: _holder_pid(other_than=first.popen.pid))
     assert b"hello from a container\n" == fetch(_ip(body), 80)
 
     azure = shared()
     assert 200 == arm(azure, "DELETE", group_path("one"))[0]
     azure.close()
-    _wait(lambda: not Path(f"/proc/{pid}").exists())
+    until(lambda: not Path(f"/proc/{pid}").exists())
 
 
 def _holder_pid(other_than: int) -> int | None:
@@ -222,9 +215,9 @@ def test_the_keeper_hands_over_on_sigterm(processes: Callable[[], Process], web_
     first.do(f"put(azure, 'one', {web_image!r}); wait_until_running(azure, 'one')")
     first.end()
     ensure_keeper()
-    pid = _wait(lambda: _holder_pid(other_than=first.popen.pid))
+    pid = until(lambda: _holder_pid(other_than=first.popen.pid))
     os.kill(pid, signal.SIGTERM)
-    _wait(lambda: not Path(f"/proc/{pid}").exists())
+    until(lambda: not Path(f"/proc/{pid}").exists())
     second = processes()
     assert second.held_at_start
     assert second.do("result = wait_until_running(azure, 'one')['name']") == "one"

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ import pytest
 
 from tests.engine.processes import ROOT, arm, group_path
 from tests.images import Engine
+from tests.waiting import until
 
 from aciflow.errors import ConfigurationError
 from aciflow.local import LocalAzure
@@ -112,14 +113,6 @@ def _running(engine: Engine, directory: Path) -> set[str]:
     }
 
 
-def _until(done: Callable[[], Any], timeout: float = 30.0) -> Any:
-    end = time.monotonic() + timeout
-    while not (found := done()):
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.02)
-    return found
-
-
 @pytest.fixture
 def directory(tmp_path: Path, engine: Engine) -> Iterator[Path]:
     """Where an endpoint lives; whatever a failed test leaves of it is removed."""
@@ -178,7 +171,7 @@ def test_killed_anywhere_in_a_launch_the_group_is_whole_or_gone(
                 and _running(engine, directory) == {"one", "two"}
             )
 
-        _until(whole_or_gone)
+        until(whole_or_gone)
         first, _ = arm(azure, "DELETE", group_path("web"))
         second, _ = arm(azure, "DELETE", group_path("web"))
         left = _on_engine(engine, directory)
@@ -195,8 +188,8 @@ def test_a_restarted_endpoint_adopts_its_containers(
     with LocalAzure(state=directory, keep=True) as azure:
         arm(azure, "PUT", "", {"location": "westus"})
         arm(azure, "PUT", group_path("web"), _body(web_image))
-        _until(lambda: _running(engine, directory) == {"one", "two"})
-        _until(
+        until(lambda: _running(engine, directory) == {"one", "two"})
+        until(
             lambda: (
                 arm(azure, "GET", group_path("web"))[1]["properties"]["instanceView"]["state"]
                 == "Running"
@@ -280,7 +273,7 @@ def test_endpoints_on_one_engine_do_not_see_each_other(
     with LocalAzure(state=directory) as one:
         arm(one, "PUT", "", {"location": "westus"})
         arm(one, "PUT", group_path("web"), _body(web_image))
-        _until(lambda: _running(engine, directory) == {"one", "two"})
+        until(lambda: _running(engine, directory) == {"one", "two"})
         with LocalAzure(state=other) as two, LocalAzure() as three:
             for azure in (two, three):
                 arm(azure, "PUT", "", {"location": "westus"})
@@ -297,7 +290,7 @@ def test_closing_removes_what_an_endpoint_that_was_not_used_had(
     with LocalAzure(state=directory, keep=True) as azure:
         arm(azure, "PUT", "", {"location": "westus"})
         arm(azure, "PUT", group_path("web"), _body(web_image))
-        _until(lambda: _running(engine, directory) == {"one", "two"})
+        until(lambda: _running(engine, directory) == {"one", "two"})
     assert _running(engine, directory) == {"one", "two"}
     LocalAzure(state=directory).close()
     assert _on_engine(engine, directory) == {}

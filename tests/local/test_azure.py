@@ -8,13 +8,14 @@ import os
 import threading
 import time
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.local.world import TRACE, container, group
+from tests.waiting import until
 
 from aciflow.errors import ConfigurationError, EndpointUnreachableError
 from aciflow.flow.effects import HttpProbe, TcpProbe
@@ -64,13 +65,6 @@ def _path(local: LocalAzure, name: str = "web") -> str:
     )
 
 
-def _until(done: Callable[[], bool]) -> None:
-    limit = time.monotonic() + 10
-    while not done():
-        assert time.monotonic() < limit, "it never came"
-        time.sleep(0.005)
-
-
 def _state(http: httpx.Client, path: str) -> str:
     state: str = http.get(path).json()["properties"]["instanceView"]["state"]
     return state
@@ -80,11 +74,11 @@ def test_a_group_lives_and_dies_in_real_time(local: LocalAzure, http: httpx.Clie
     """Created, running, probed, deleted: the DELETE's reply comes when nothing is left."""
     path = _path(local)
     put = http.put(path, json=group())
-    _until(lambda: _state(http, path) == "Running")
+    until(lambda: _state(http, path) == "Running")
     ip = http.get(path).json()["properties"]["ipAddress"]["ip"]
     prober = local.prober()
     assert prober is not None
-    _until(lambda: prober.probe(TcpProbe(host=ip, port=80)).ready)
+    until(lambda: prober.probe(TcpProbe(host=ip, port=80)).ready)
     found = {
         "port": prober.probe(TcpProbe(host=ip, port=81)).reason,
         "nobody": prober.probe(TcpProbe(host="198.19.0.1", port=80)).reason,
@@ -186,7 +180,7 @@ def test_a_fork_does_not_use_its_parents_endpoint(local: LocalAzure, http: httpx
     _, status = os.waitpid(child, 0)
 
     assert os.waitstatus_to_exitcode(status) == 0
-    _until(lambda: _state(http, _path(local)) == "Running")
+    until(lambda: _state(http, _path(local)) == "Running")
 
 
 def test_what_is_forgotten_is_closed_at_the_end() -> None:
@@ -250,7 +244,7 @@ def test_another_process_goes_on_where_one_stopped() -> None:
     endpoint.load(json.loads(json.dumps(store.saved[-1])))
     second = Host(endpoint, SimulatedRuntime(speed=SPEED, traces=[TRACE]), store)
     try:
-        _until(
+        until(
             lambda: _ask(second, "GET", path).body["properties"]["provisioningState"] == "Succeeded"
         )
         _ask(second, "DELETE", path)
@@ -285,7 +279,7 @@ def test_a_host_that_broke_says_so() -> None:
             return "no such luck" in str(error)
         return False
 
-    _until(broken)
+    until(broken)
     host.close()
 
 
@@ -322,15 +316,15 @@ def test_a_full_disk_ends_nothing(
         body = _ask(host, "GET", f"{path}/one").body
         return str(body["properties"]["instanceView"]["state"])
 
-    _until(lambda: state() == "Running")
+    until(lambda: state() == "Running")
     assert 200 == _ask(host, "DELETE", f"{path}/two").status
     tried = store.tried
-    _until(lambda: store.tried > tried)
+    until(lambda: store.tried > tried)
     assert written == len(store.saved)
     assert 1 == caplog.text.count("No space left on device")
 
     store.full = False
-    _until(lambda: len(store.saved) > written)
+    until(lambda: len(store.saved) > written)
     [kept] = store.saved[-1]["groups"]
     assert "/containerGroups/one" in json.dumps(kept)
     host.close()

@@ -30,6 +30,7 @@ from aciflow.local.faults import (
     LateStartTime,
     LostEvents,
     NoCapacity,
+    Plan,
     Refuse,
     RegistryTrouble,
     ServerError,
@@ -37,6 +38,7 @@ from aciflow.local.faults import (
     Throttle,
 )
 from aciflow.local.faults.catalogue import CATALOGUE
+from aciflow.local.faults.effects import distorted, doom, refusal
 from aciflow.local.faults.kinds import KINDS
 from aciflow.local.faults.operations import OPERATIONS, operation_of
 from aciflow.local.faults.wire import rule_from_json, rule_to_json
@@ -429,6 +431,67 @@ def test_lost_events_and_late_start_times(local: LocalAzure, http: httpx.Client)
     assert "startTime" not in shown["currentState"]
     assert "x-aciflow-times" not in late.headers
     assert after == whole
+
+
+def create(image: str) -> Request:
+    """A PUT of one container."""
+    requests = {"requests": {"cpu": 1, "memoryInGB": 2}}
+    container = {"name": "one", "properties": {"image": image, "resources": requests}}
+    body = {"properties": {"osType": "linux", "containers": [container]}}
+    return Request(method="PUT", path=WEB, body=json.dumps(body).encode())
+
+
+@pytest.mark.parametrize(
+    ("image", "server"),
+    [
+        ("nginx", "index.docker.io"),
+        ("library/nginx:1", "index.docker.io"),
+        ("localhost/nginx", "localhost"),
+        ("registry:5000/nginx", "registry:5000"),
+        ("mcr.microsoft.com/hello", "mcr.microsoft.com"),
+    ],
+)
+def test_the_registry_that_fails_is_the_image_s(image: str, server: str) -> None:
+    """Unless the fault names another one."""
+    said = refusal(RegistryTrouble(), create(image), "westus").message
+    other = refusal(RegistryTrouble(server="r.example"), create(image), "westus").message
+    assert f"docker registry '{server}'" in said
+    assert "docker registry 'r.example'" in other
+
+
+def test_an_operation_fails_when_its_fault_says() -> None:
+    """From the request on, with the recorded event or one's own words."""
+    recorded = doom(FailOperation(seconds=3), create("web"), "westus", 100.0)
+    own = doom(FailOperation(reason="Odd", message="because"), create("web"), "westus", 100.0)
+    assert (recorded.at, recorded.event) == (103.0, "InsufficientCapacity.")
+    assert (own.at, own.event, own.message) == (100.0, "Odd", "because")
+
+
+def test_events_that_are_lost_leave_an_empty_list_but_in_a_container() -> None:
+    """A container's view is then without one, an operation and a group have an empty one (recorded)."""
+    events = [{"name": "Pulled"}, {"name": "Started"}]
+    view = {"currentState": {"state": "Running"}, "events": events}
+    body = {
+        "properties": {
+            "instanceView": {"state": "Running", "events": events},
+            "containers": [{"properties": {"instanceView": view}}],
+        }
+    }
+    operation = {"properties": {"events": events}}
+    plan = Plan(lost=(LostEvents(),))
+    shown = distorted(plan, Reply(status=200, body=body), 0.0).body["properties"]
+    assert shown["instanceView"]["events"] == []
+    assert "events" not in shown["containers"][0]["properties"]["instanceView"]
+    assert distorted(plan, Reply(status=200, body=operation), 0.0).body["properties"] == {
+        "events": []
+    }
+
+
+def test_a_pattern_that_means_more_than_can_happen_is_taken() -> None:
+    """The fault then happens to what it can happen to."""
+    faults = Faults()
+    faults.add(NoCapacity(), operation="ContainerGroups_*")
+    assert meets(faults, request("GET"), request("PUT")) == [False, True]
 
 
 # --- launches ---------------------------------------------------------------------------------

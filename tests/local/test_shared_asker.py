@@ -15,6 +15,7 @@ import pytest
 
 from attrs import evolve
 from tests.local.world import group
+from tests.waiting import until
 
 from aciflow.local import keeper, shared
 from aciflow.local.channel import Listener
@@ -66,13 +67,6 @@ def holders(service: SharedService) -> Iterator[Holders]:
     made.lock.release()
 
 
-def _until(done: Callable[[], bool]) -> None:
-    limit = time.monotonic() + 5
-    while not done():
-        assert time.monotonic() < limit, "it never came"
-        time.sleep(0.005)
-
-
 def test_starting_again_opens_no_more_connections(service: SharedService, holders: Holders) -> None:
     """One to ask and one to watch, however often it is made sure that somebody holds it."""
     listener = holders.add(lambda _: {"groups": 2})
@@ -88,7 +82,7 @@ def test_a_new_holder_is_found_and_watched(service: SharedService, holders: Hold
     service.start()
     second = holders.add(lambda _: {"groups": 2})
     first.close()
-    _until(lambda: len(second._open) == 1)  # to watch
+    until(lambda: len(second._open) == 1)  # to watch
     service.start()
     assert 2 == service.groups()
     assert 2 == len(second._open)

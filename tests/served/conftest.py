@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 import threading
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -75,13 +75,3 @@ def connect(local: LocalAzure, served: Served, **options: Any) -> httpx.Client:
         headers={"Authorization": f"Bearer {token}"},
         **options,
     )
-
-
-def until(done: Callable[[], bool]) -> None:
-    """Wait for a condition, generously."""
-    limit = threading.Event()
-    for _ in range(2000):
-        if done():
-            return
-        limit.wait(0.01)
-    raise AssertionError("it never came")

@@ -13,7 +13,7 @@ import pytest
 
 from tests.local.world import container, group
 from tests.served.conftest import connect as http_client
-from tests.served.conftest import until
+from tests.waiting import until
 from websockets.sync.client import ClientConnection, connect
 
 from aciflow.local import LocalAzure

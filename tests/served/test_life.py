@@ -16,7 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from tests.served.conftest import connect, until
+from tests.served.conftest import connect
+from tests.waiting import until
 
 from aciflow import Client
 from aciflow.errors import ConfigurationError

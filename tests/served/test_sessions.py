@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import websocket
 
-from tests.served.conftest import until
 from tests.served.shell import ShellRuntime
+from tests.waiting import until
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
