@@ -39,11 +39,11 @@ def test_a_killed_servers_folder_is_removed_by_the_next(temporary: Path) -> None
     mine = Folder()
 
     assert not left.exists()
-    assert sorted(temporary.iterdir()) == sorted([living.path, mine.path])
+    assert sorted(temporary.glob("aciflow-*")) == sorted([living.path, mine.path])
     assert mine.path.stat().st_mode & 0o777 == 0o700
     mine.remove()
     living.remove()
-    assert list(temporary.iterdir()) == []
+    assert list(temporary.glob("aciflow-*")) == []
 
 
 def test_what_is_not_a_servers_is_left_alone(temporary: Path) -> None:

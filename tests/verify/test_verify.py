@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.images import Engine
+
 from aciflow.cli import main
 
 
@@ -109,6 +111,20 @@ def test_two_runs_are_compared(
     # What a deletion shows of a group that has just begun is a matter of when.
     assert [one for one in found if one[0] != "delete"] == [("no osType", "error.code")]
     assert compared["with"] == "other.zip"
+
+
+def test_an_image_that_cannot_be_had_ends_it_at_once(
+    engine: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first scenario that needs it says why, and which option helps; nothing is left."""
+    words = ["verify", "--image", "localhost:1/nothing:here", "--out", str(tmp_path), "--json"]
+
+    assert main(words) == 1
+
+    shown = json.loads(capsys.readouterr().out)
+    assert [one["name"] for one in shown["scenarios"]] == ["region", "web"]
+    assert "--image names another one" in shown["scenarios"][-1]["error"]
+    assert shown["left"] == []
 
 
 def test_what_is_no_archive_or_scenario_is_said(

@@ -14,7 +14,7 @@ from aciflow.model.cost import STANDARD, cost
 from aciflow.verify.arm import RESOURCES, Arm
 from aciflow.verify.exchange import Exchange
 from aciflow.verify.scenarios import SCENARIOS, Scenario
-from aciflow.verify.stage import Check, Place, Stage
+from aciflow.verify.stage import Check, NoImageError, Place, Stage
 
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class Outcome:
         checks: What was expected.
         error: Why it could not be done to its end, or ``None``.
         skipped: It was not done.
+        hopeless: Those after it would fail in the same way, and are not done.
         seconds: How long it took.
     """
 
@@ -42,6 +43,7 @@ class Outcome:
     checks: tuple[Check, ...] = ()
     error: str | None = None
     skipped: bool = False
+    hopeless: bool = False
     seconds: float = 0.0
 
     @property
@@ -157,6 +159,8 @@ def execute(
                 outcome = _one(stage, scenario, budget)
                 outcomes.append(outcome)
                 on_outcome(outcome)
+                if outcome.hopeless:
+                    break
         finally:
             left = _remove_home(stage)
     finally:
@@ -185,16 +189,23 @@ def _one(stage: Stage, scenario: Scenario, budget: float | None) -> Outcome:
     stage.arm.scenario, stage.checks = scenario.name, []
     began = time.monotonic()
     error: str | None = None
+    hopeless = False
     try:
         with stage.removing():
             scenario.run(stage)
+    except NoImageError as problem:
+        error, hopeless = f"{problem}\n--image names another one than {stage.place.image}", True
     except AciflowError as problem:
         error = str(problem)
     except (KeyError, TypeError, IndexError, AttributeError, ValueError) as problem:
         # A reply that is not as any that is known is what one wants to know about.
         error = f"a reply has another form than expected: {type(problem).__name__}: {problem}"
     return evolve(
-        outcome, checks=tuple(stage.checks), error=error, seconds=time.monotonic() - began
+        outcome,
+        checks=tuple(stage.checks),
+        error=error,
+        hopeless=hopeless,
+        seconds=time.monotonic() - began,
     )
 
 

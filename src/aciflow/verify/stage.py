@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from aciflow.client import Client
 
 
-__all__ = ["FOREVER", "Check", "Place", "Stage", "shell"]
+__all__ = ["FOREVER", "Check", "NoImageError", "Place", "Stage", "shell"]
 
 _R = TypeVar("_R")
+
+_NO_IMAGE = ("InaccessibleImage", "RegistryErrorResponse")
 
 PROVISIONING = 600.0
 """Seconds that a start may take; the slowest one ever recorded took 624 s, but not with this image."""
@@ -33,6 +35,10 @@ FOREVER = "while :; do sleep 1; done"
 def shell(script: str) -> list[str]:
     """The command that runs a script."""
     return ["/bin/sh", "-c", script]
+
+
+class NoImageError(AciflowError):
+    """The image of the whole run cannot be had, so no other scenario can go on either."""
 
 
 @frozen(kw_only=True)
@@ -149,11 +155,14 @@ class Stage:
         return self.arm.send(method, path, body, **how)
 
     def put(self, name: str, body: Mapping[str, Any], *, step: str, **how: Any) -> Exchange:
-        """Ask for a group; whatever comes of it is removed at the end."""
-        requests = [
-            one.get("properties", {}).get("resources", {}).get("requests") or {}
-            for one in body["properties"].get("containers", ())
-        ]
+        """
+        Ask for a group; whatever comes of it is removed at the end.
+
+        Raises:
+            NoImageError: The run's own image cannot be had.
+        """
+        inside = [one.get("properties", {}) for one in body["properties"].get("containers", ())]
+        requests = [one.get("resources", {}).get("requests") or {} for one in inside]
         size = (
             sum(float(one.get("cpu") or 0) for one in requests),
             sum(float(one.get("memoryInGB") or 0) for one in requests),
@@ -162,6 +171,8 @@ class Stage:
         seen = self.send("PUT", self.path(name), body, step=step, **how)
         if 400 <= seen.status < 500 and seen.status != 409:
             self.made.pop(name, None)
+        if seen.code in _NO_IMAGE and all(one["image"] == self.place.image for one in inside):
+            raise NoImageError(f"{seen.code}: {seen.message}")
         return seen
 
     def refused(
