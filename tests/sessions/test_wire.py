@@ -69,6 +69,7 @@ def server(echo: Echo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     """It, over TLS; the environment names who signed its certificate."""
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.num_tickets = 0  # this server, too, reads and writes from two threads
     authority.issue_cert("localhost", "session.example").configure_cert(context)
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))

@@ -8,12 +8,15 @@ debug level it would have the password.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import json
 import logging
 import ssl
+import threading
 
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -33,12 +36,13 @@ from aciflow.sessions.grant import Grant
 try:
     from websockets.asyncio.client import connect as _connect_async
     from websockets.exceptions import ConnectionClosed, InvalidProxy, WebSocketException
-    from websockets.sync.client import connect as _connect
 except ImportError:
     raise MissingExtraError("exec and attach on this target", extra="exec") from None
 
 
 __all__ = ["AsyncWireTerminal", "WireTerminal", "connect", "connect_async", "proxy_for"]
+
+R = TypeVar("R")
 
 #: Seconds to connect, and to say goodbye.
 OPENING = 20.0
@@ -54,48 +58,8 @@ _REFUSED = {1008: "its password was not accepted, or has expired", _FAILED: "the
 _silent = logging.Logger("aciflow.sessions", level=logging.CRITICAL + 1)  # noqa: LOG001 (nobody's)
 
 
-class WireTerminal:
-    """A session as a terminal; see :class:`aciflow.local.runtime.base.Terminal`."""
-
-    def __init__(self, socket: Any, *, resizes: bool) -> None:
-        self._socket = socket
-        self._resizes = resizes
-
-    def read(self) -> bytes:
-        """
-        What comes next.
-
-        Raises:
-            ContainerNotRunningError: The container has ended.
-            ExecError: The password was not accepted.
-        """
-        data: str | bytes = b""
-        try:
-            while not data:  # a frame may be empty
-                data = self._socket.recv()
-        except ConnectionClosed as closed:
-            return _ended(closed)
-        return _bytes(data)
-
-    def write(self, data: bytes) -> None:
-        """Input; nothing happens once it has ended."""
-        with contextlib.suppress(ConnectionClosed):
-            for piece in _pieces(data):
-                self._socket.send(piece)
-
-    def resize(self, rows: int, columns: int) -> None:
-        """Another size, where the endpoint understands it."""
-        if self._resizes:
-            with contextlib.suppress(ConnectionClosed):
-                self._socket.send(_size(rows, columns))
-
-    def close(self) -> None:
-        """End it."""
-        self._socket.close()
-
-
 class AsyncWireTerminal:
-    """The same, awaited."""
+    """A session as a terminal, awaited; see :class:`aciflow.local.runtime.base.Terminal`."""
 
     def __init__(self, socket: Any, *, resizes: bool) -> None:
         self._socket = socket
@@ -134,7 +98,86 @@ class AsyncWireTerminal:
         await self._socket.close()
 
 
-def connect(grant: Grant, settings: ArmSettings, *, resizes: bool) -> WireTerminal:
+class WireTerminal:
+    """
+    The same for callers that block, on an event loop in a thread of its own.
+
+    Not websockets' own blocking client: that reads and writes one TLS connection from two threads, and
+    the session tickets of TLS 1.3, which come while it writes, make it hang now and then.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._lock = threading.Lock()
+        self._closed = False
+        self._inner: AsyncWireTerminal | None = None
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="aciflow-session", daemon=True
+        )
+        self._thread.start()
+
+    def open(self, opening: Coroutine[Any, Any, AsyncWireTerminal]) -> None:
+        """Connect; whatever comes of it, :meth:`close` is needed."""
+        self._inner = self._wait(opening)
+
+    def read(self) -> bytes:
+        """
+        What comes next.
+
+        Raises:
+            ContainerNotRunningError: The container has ended.
+            ExecError: The password was not accepted.
+        """
+        return self._wait(self._inner.read()) or b"" if self._inner is not None else b""
+
+    def write(self, data: bytes) -> None:
+        """Input; nothing happens once it has ended."""
+        if self._inner is not None:
+            self._wait(self._inner.write(data))
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Another size, where the endpoint understands it."""
+        if self._inner is not None:
+            self._wait(self._inner.resize(rows, columns))
+
+    def close(self) -> None:
+        """End it."""
+        if self._inner is not None:
+            self._wait(self._inner.close())
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            ending = asyncio.run_coroutine_threadsafe(_end_tasks(), self._loop)
+        ending.result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _wait(self, work: Coroutine[Any, Any, R]) -> R | None:
+        """The result; ``None`` where the terminal has been closed meanwhile."""
+        with self._lock:
+            if self._closed:
+                work.close()
+                return None
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except concurrent.futures.CancelledError:
+            return None
+        except BaseException:  # Ctrl-C: nobody waits for it any more
+            future.cancel()
+            raise
+
+
+async def _end_tasks() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+
+
+async def connect_async(grant: Grant, settings: ArmSettings, *, resizes: bool) -> AsyncWireTerminal:
     """
     Connect to a session.
 
@@ -149,21 +192,6 @@ def connect(grant: Grant, settings: ArmSettings, *, resizes: bool) -> WireTermin
     """
     problem: Exception
     try:
-        # Never left: the terminal's close() is. Newer releases warn who does not enter it.
-        entered = contextlib.ExitStack()
-        socket = entered.enter_context(_connect(grant.uri, **_options(grant, settings)))
-        if not _named(grant):
-            socket.send(grant.password)
-        return WireTerminal(socket, resizes=resizes)
-    except (OSError, WebSocketException, ValueError, EOFError, ImportError) as error:
-        problem = _unreachable(grant, error)
-    raise problem
-
-
-async def connect_async(grant: Grant, settings: ArmSettings, *, resizes: bool) -> AsyncWireTerminal:
-    """The same, awaited."""
-    problem: Exception
-    try:
         # All that has come waits here: what is typed is echoed while one types.
         socket = await _connect_async(grant.uri, max_queue=None, **_options(grant, settings))
         if not _named(grant):
@@ -174,6 +202,17 @@ async def connect_async(grant: Grant, settings: ArmSettings, *, resizes: bool) -
     except (OSError, WebSocketException, ValueError, EOFError, ImportError) as error:
         problem = _unreachable(grant, error)
     raise problem
+
+
+def connect(grant: Grant, settings: ArmSettings, *, resizes: bool) -> WireTerminal:
+    """The same, blocking; with the same errors."""
+    terminal = WireTerminal()
+    try:
+        terminal.open(connect_async(grant, settings, resizes=resizes))
+    except BaseException:
+        terminal.close()
+        raise
+    return terminal
 
 
 def _options(grant: Grant, settings: ArmSettings) -> dict[str, Any]:
