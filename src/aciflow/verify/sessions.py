@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
 from aciflow.verify.exchange import Exchange
 from aciflow.verify.stage import FOREVER, Stage, shell
@@ -26,8 +25,7 @@ def _open(stage: Stage, name: str, command: str, *, step: str) -> Exchange:
 
 
 def _talk(stage: Stage, seen: Exchange, said: bytes = b"", **how: Any) -> Heard:
-    host = urlsplit(stage.arm.base_url).hostname or ""
-    return converse(seen.response, said, stage.arm.ssl_context(), host=host, **how)
+    return converse(seen.response, said, stage.arm.ssl_context(), **how)
 
 
 def execute(stage: Stage) -> None:
@@ -53,7 +51,7 @@ def execute(stage: Stage) -> None:
         stage.answer("exec-missing", f"{seen.status} {seen.code}")
     wrong = _open(stage, name, "/bin/sh", step="exec, wrong password")
     password = {**wrong.response, "password": "wrong"}
-    heard = converse(password, b"echo inside\n", stage.arm.ssl_context(), host="", timeout=10)
+    heard = converse(password, b"echo inside\n", stage.arm.ssl_context(), timeout=10)
     stage.check("a wrong password opens nothing", "inside" not in heard.output, heard)
     stage.delete(name)
 

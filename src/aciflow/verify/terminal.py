@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
-import time
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from attrs import field, frozen
@@ -40,7 +40,6 @@ def converse(
     said: bytes,
     context: ssl.SSLContext,
     *,
-    host: str,
     password_first: bool = True,
     timeout: float = 30.0,
     enough: Callable[[str], bool] = lambda _: False,
@@ -52,7 +51,6 @@ def converse(
         reply: With ``webSocketUri`` and ``password``.
         said: Input, after the password.
         context: Whom to trust.
-        host: Of the endpoint; where the URI names another host its certificate must be valid for that.
         password_first: As the first message; else as the header ``Authorization``.
         timeout: Seconds to listen.
         enough: Whether what came is enough to stop.
@@ -60,33 +58,45 @@ def converse(
     Raises:
         AciflowError: There is no WebSocket client, or the URI is not ``wss``.
     """
+    uri = reply["webSocketUri"]
+    if urlsplit(uri).scheme != "wss" or not urlsplit(uri).hostname:
+        raise AciflowError("the session's URI is not wss://")
+    words = [reply["password"]] if password_first else []
+    headers = {} if password_first else {"Authorization": reply["password"]}
+    return asyncio.run(
+        _listen(uri, context, headers, [*words, *([said] if said else [])], timeout, enough)
+    )
+
+
+async def _listen(
+    uri: str,
+    context: ssl.SSLContext,
+    headers: Mapping[str, str],
+    messages: Sequence[str | bytes],
+    timeout: float,
+    enough: Callable[[str], bool],
+) -> Heard:
     try:
+        from websockets.asyncio.client import connect
         from websockets.exceptions import ConnectionClosed, InvalidHandshake
-        from websockets.sync.client import connect
     except ImportError:
         raise AciflowError("exec and attach need: pip install 'aciflow[exec]'") from None
-    uri = reply["webSocketUri"]
-    if urlsplit(uri).scheme != "wss" or not (urlsplit(uri).hostname or host):
-        raise AciflowError("the session's URI is not wss://")
-    headers = {} if password_first else {"Authorization": reply["password"]}
-    output, deadline = bytearray(), time.monotonic() + timeout
+    output = bytearray()
+    closed = "open"
     try:
-        with connect(uri, ssl=context, additional_headers=headers, logger=_log) as socket:
-            try:
-                if password_first:
-                    socket.send(reply["password"])
-                if said:
-                    socket.send(said)
-                while (left := deadline - time.monotonic()) > 0:
-                    part = socket.recv(timeout=left)
-                    output += part if isinstance(part, bytes) else part.encode()
-                    if enough(output.decode(errors="replace")):
-                        break
-            except TimeoutError:
-                pass
-            except ConnectionClosed as error:
-                code = error.rcvd.code if error.rcvd is not None else "broken off"
-                return Heard(output=output.decode(errors="replace"), closed=str(code))
+        async with (
+            asyncio.timeout(timeout),
+            connect(uri, ssl=context, additional_headers=headers, logger=_log) as socket,
+        ):
+            for message in messages:
+                await socket.send(message)
+            while not enough(output.decode(errors="replace")):
+                part = await socket.recv()
+                output += part if isinstance(part, bytes) else part.encode()
+    except ConnectionClosed as error:
+        closed = str(error.rcvd.code) if error.rcvd is not None else "broken off"
+    except TimeoutError:
+        pass
     except (OSError, InvalidHandshake) as error:
-        return Heard(output=output.decode(errors="replace"), closed=f"{type(error).__name__}")
-    return Heard(output=output.decode(errors="replace"))
+        closed = type(error).__name__
+    return Heard(output=output.decode(errors="replace"), closed=closed)
