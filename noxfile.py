@@ -215,10 +215,13 @@ SDKS = {
 
 FULL = "ACIFLOW_FULL"
 # What depends on the SDKs' generation, and what on Python's: interpreters differ in how they end.
-SDK_TESTS = ("tests/arm", "tests/conformance", "tests/local", "tests/launch/test_launch.py")
+SDK_TESTS = (
+    *("tests/arm", "tests/conformance/test_sdk.py", "tests/local/test_azure.py"),
+    "tests/launch/test_launch.py",
+)
 PYTHON_TESTS = (
-    *("tests/arm", "tests/conformance", "tests/drivers", "tests/flow", "tests/local"),
-    *("tests/model", "tests/timeline", "tests/launch/test_lifetimes.py"),
+    *("tests/arm", "tests/drivers", "tests/flow", "tests/local", "tests/model", "tests/timeline"),
+    "tests/launch/test_lifetimes.py",
 )
 PYTHONS = _find_interpreters()
 COMBINATIONS = [
@@ -239,8 +242,6 @@ def minimums(session: nox.Session, sdks: str) -> None:
     _install(session, "tests", "notebook", pins=SDKS[sdks])
     _need_engine(session)
     some: tuple[str, ...] = PYTHON_TESTS if sdks == "newest" else SDK_TESTS
-    if sdks == "az":
-        some = ("tests/arm", "tests/conformance/test_sdk.py")
     if FULL in os.environ:
         some = (
             ("--ignore=tests/docs",)
