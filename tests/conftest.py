@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -25,6 +26,10 @@ from tests.images import WEB, Engine, find_engine, left_by
 from tests.registry import NO_REGISTRY, Registry, running
 from tests.witnesses import Witnesses
 
+
+# A shell that starts this in the background has SIGINT ignored, and tests press Ctrl-C.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parent.parent
 CI = os.environ.get("CI") == "true"

@@ -131,6 +131,10 @@ class _Response(_View, rest.HttpResponse):
     def iter_bytes(self, **kwargs: Any) -> Iterator[bytes]:  # noqa: ARG002
         return iter((self.content,))
 
+    def stream_download(self, pipeline: Any = None, **kwargs: Any) -> Iterator[bytes]:  # noqa: ARG002
+        """What azure-mgmt-containerinstance 10.2.0b1 asks a response of either kind for."""
+        return iter((self.content,))
+
 
 class _AsyncResponse(_View, rest.AsyncHttpResponse):
     async def __aexit__(self, *args: object) -> None:
@@ -147,6 +151,14 @@ class _AsyncResponse(_View, rest.AsyncHttpResponse):
 
     async def iter_bytes(self, **kwargs: Any) -> AsyncIterator[bytes]:  # noqa: ARG002
         yield self.content
+
+    def stream_download(
+        self,
+        pipeline: Any = None,  # noqa: ARG002
+        **kwargs: Any,
+    ) -> AsyncIterator[bytes]:
+        """What azure-mgmt-containerinstance 10.2.0b1 asks a response of either kind for."""
+        return self.iter_bytes(**kwargs)
 
 
 class _LegacyResponse(legacy.HttpResponse):
