@@ -90,6 +90,7 @@ def _need_engine(session: nox.Session) -> None:
             machine.debian_packages(
                 "docker-registry", why="tests pull from a registry of their own"
             )
+            machine.debian_packages("netcat-openbsd", why="one of the tools that probe from inside")
     except machine.MissingError as error:
         if CI or session.name == "demo":
             session.error(str(error))

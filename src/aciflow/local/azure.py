@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from aciflow.client import Client
     from aciflow.drivers.workers import Workers
     from aciflow.local.faults import Faults
-    from aciflow.local.runtime.simulated import SimulatedProber
+    from aciflow.local.runtime.simulated_prober import SimulatedProber
     from aciflow.local.runtime.starts import Traces
     from aciflow.local.served.server import Served
 
@@ -236,7 +236,8 @@ class LocalAzure:
         """What to probe with instead of the network; ``None`` where the network is right."""
         if self.kind != "simulated":
             return None
-        from aciflow.local.runtime.simulated import SimulatedProber, SimulatedRuntime
+        from aciflow.local.runtime.simulated import SimulatedRuntime
+        from aciflow.local.runtime.simulated_prober import SimulatedProber
 
         runtime = self._service.runtime
         return SimulatedProber(runtime) if isinstance(runtime, SimulatedRuntime) else None

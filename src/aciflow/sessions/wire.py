@@ -128,7 +128,9 @@ class WireTerminal:
             ContainerNotRunningError: The container has ended.
             ExecError: The password was not accepted.
         """
-        return self._wait(self._inner.read()) or b"" if self._inner is not None else b""
+        if self._inner is None:
+            return b""
+        return self._wait(self._inner.read()) or b""
 
     def write(self, data: bytes) -> None:
         """Input; nothing happens once it has ended."""
@@ -142,8 +144,13 @@ class WireTerminal:
 
     def close(self) -> None:
         """End it."""
-        if self._inner is not None:
-            self._wait(self._inner.close())
+        try:
+            if self._inner is not None:
+                self._wait(self._inner.close())
+        finally:
+            self._end_loop()
+
+    def _end_loop(self) -> None:
         with self._lock:
             if self._closed:
                 return

@@ -17,7 +17,6 @@ from typing import Any, Literal
 
 from attrs import evolve
 
-from aciflow.flow.effects import HttpProbe, ProbeResult, TcpProbe
 from aciflow.local.clock import LocalClock
 from aciflow.local.protocol import Action, Observation, OpenTerminal, Question
 from aciflow.local.runtime.base import Clock, Report, Terminal
@@ -26,7 +25,7 @@ from aciflow.local.runtime.simulation import Simulation
 from aciflow.local.runtime.starts import Traces, draw_serving_delay
 
 
-__all__ = ["SimulatedProber", "SimulatedRuntime"]
+__all__ = ["SimulatedRuntime"]
 
 
 class SimulatedRuntime:
@@ -234,26 +233,3 @@ class SimulatedRuntime:
                 # Reported before anybody can see that it is not due any more.
                 report(heapq.heappop(self._heap)[2])
                 self._condition.notify_all()
-
-
-class SimulatedProber:
-    """
-    Probes simulated containers, at once and without a network.
-
-    Args:
-        runtime: Whose containers.
-    """
-
-    def __init__(self, runtime: SimulatedRuntime) -> None:
-        self._runtime = runtime
-
-    def probe(self, probe: TcpProbe | HttpProbe) -> ProbeResult:
-        """What a probe at this moment sees. An HTTP server answers 200 to everything."""
-        serves = self._runtime.serves(probe.host, probe.port)
-        if serves is None:
-            return ProbeResult(ready=False, reason="timeout", detail="nothing at that address")
-        if not serves:
-            return ProbeResult(ready=False, reason="refused", detail="nothing listens yet")
-        if isinstance(probe, HttpProbe) and 200 not in probe.status:
-            return ProbeResult(ready=False, reason="status", detail="HTTP 200")
-        return ProbeResult(ready=True, reason="ok", detail="simulated")
